@@ -6,7 +6,7 @@ use crate::{
     engine::vhost::Published,
     model::error::Error,
     session::{
-        channel::{AckMode, ConsumeOptions, Event, IfEmpty, IfUnused},
+        channel::{AckMode, ConsumeOptions, Event, IfEmpty, IfUnused, QosScope},
         receive::RecvError,
     },
 };
@@ -57,6 +57,66 @@ fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
         all.extend(left);
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2]);
+    });
+}
+
+/// Reads and acknowledges messages of the queue `q`, with a prefetch at which several
+/// acknowledgements are told to the queue together.
+fn read_and_acknowledge(theirs: &Channel, messages: u8) -> JoinHandle<Vec<u8>> {
+    theirs.queue_declare(&queue()).unwrap();
+    theirs.basic_qos(0, 8, QosScope::Consumer).unwrap();
+    theirs.basic_consume("q", ConsumeOptions::new()).unwrap();
+    let theirs = theirs.clone();
+    thread::spawn(move || {
+        let events = theirs.events();
+        let read = |_| match events.recv().unwrap() {
+            Event::Delivery(delivery) => {
+                theirs
+                    .basic_ack(delivery.delivery_tag(), Multiple::No)
+                    .unwrap();
+                delivery.body().unwrap()[0]
+            }
+            other => panic!("{other:?}"),
+        };
+        (0..messages).map(read).collect()
+    })
+}
+
+#[test]
+fn a_consumer_out_of_credit_against_publishing_gets_every_message_in_order() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        publish_bytes(&ours, "q", 0..10);
+        let reading = read_and_acknowledge(&theirs, 12);
+        publish_bytes(&ours, "q", 10..12);
+        assert_eq!(reading.join().unwrap(), (0..12).collect::<Vec<u8>>());
+        assert_eq!(ready(&ours, "q"), []);
+    });
+}
+
+#[test]
+fn acknowledgements_of_one_thread_bring_messages_to_the_reader_of_another() {
+    explore(|| {
+        let broker = Broker::new();
+        let theirs = channel(&broker);
+        theirs.queue_declare(&queue()).unwrap();
+        publish_bytes(&theirs, "q", 0..11);
+        theirs.basic_qos(0, 8, QosScope::Consumer).unwrap();
+        theirs.basic_consume("q", ConsumeOptions::new()).unwrap();
+        let events = theirs.events();
+        let reading = thread::spawn(move || {
+            let tag = |_| match events.recv().unwrap() {
+                Event::Delivery(delivery) => delivery.delivery_tag(),
+                other => panic!("{other:?}"),
+            };
+            (0..11).map(tag).collect::<Vec<u64>>()
+        });
+        for tag in 1..=3 {
+            theirs.basic_ack(tag, Multiple::No).unwrap();
+        }
+        assert_eq!(reading.join().unwrap(), (1..=11).collect::<Vec<u64>>());
     });
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct DeliveryOrigin {
     /// The typed consumer, if it is one.
     pub(super) subscriber: Weak<Subscriber>,
     /// The channel of the consumer, if it is one of a channel.
-    pub(super) channel: Option<Weak<dyn DeliveryReader>>,
+    pub(super) channel: Option<Arc<dyn DeliveryReader>>,
     /// Who holds its unsettled deliveries.
     pub(super) holders: Holders,
     /// The exchange of the first delivery that was asked for it, by its number. Most consumers have
@@ -188,6 +188,13 @@ impl DeliveryOrigin {
                 self.forget(envelope);
                 self.ack(1, bytes, Some(envelope))
             }
+        }
+    }
+
+    /// Has the queue look at what its consumer has settled. Must be called without any lock held.
+    pub(super) fn restore_credit(&self) {
+        if let Some((id, _)) = &self.consumer {
+            self.notify_queue(*id);
         }
     }
 
@@ -401,6 +408,17 @@ impl Unacked {
         }
         DeliveryOrigin::spare(origin);
         acked
+    }
+
+    /// Acknowledges the message, for a channel that has checked the rest. Its payload is dropped
+    /// with this value.
+    #[inline]
+    pub(super) fn ack_by_tag(&mut self) {
+        if let Some(origin) = self.origin.take() {
+            origin.forget(&self.envelope);
+            // Only a remote engine fails, and a channel has none.
+            let _ = origin.ack(1, self.envelope.size(), None);
+        }
     }
 
     /// Rejects the message. A second call does nothing. A message without its payload cannot

@@ -7,7 +7,9 @@
 
 use std::{iter, mem::MaybeUninit};
 
-use super::{consumer_state::InboxCommit, ready::ReadyCommit};
+use super::{
+    QueueCore, consumer_state::InboxCommit, effects::Effects, outcome::PushedBy, ready::ReadyCommit,
+};
 use crate::{
     message::envelope::Envelope, model::message_totals::MessageTotals, runtime::waiter::Wake,
 };
@@ -73,6 +75,38 @@ impl Permit<'_> {
                 None
             }
         }
+    }
+}
+
+impl QueueCore {
+    /// As [`try_push`](Self::try_push), also for a queue whose consumers take messages one by one,
+    /// and for one with a limit. `has_priority` tells whether the message names one.
+    ///
+    /// # Errors
+    /// Returns the payload if the message depends on time, if the queue is deleted, or if it may
+    /// refuse the message, make its publisher wait or write it. Nothing has happened then.
+    #[inline]
+    pub(in crate::engine) fn try_enqueue<P>(
+        &self,
+        (size, has_priority): (u64, bool),
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<Effects, P> {
+        if self.is_timed() {
+            return Err(payload);
+        }
+        let mut effects = Effects::none();
+        let mut state = self.lock();
+        if !has_priority && let Some(permit) = state.reserve() {
+            effects.wake(permit.send(size, |position| make(payload, position)));
+        } else if state.deleted || state.is_selective {
+            return Err(payload);
+        } else {
+            // It sets the position.
+            let mut message = Some(make(payload, 0));
+            state.take_in(&mut message, PushedBy::Publisher, 0, &mut effects);
+        }
+        Ok(effects)
     }
 }
 

@@ -50,7 +50,11 @@ impl Order {
     /// The lane of a message. A priority above the highest counts as the highest.
     fn level(self, envelope: &Envelope) -> usize {
         // A message without properties of its own has no priority.
-        let priority = || envelope.meta().and_then(|meta| meta.properties.priority);
+        let priority = || {
+            envelope
+                .meta()
+                .and_then(|meta| meta.properties.given_priority())
+        };
         let (highest, default) = match self {
             Order::Classic(0) => return 0,
             Order::Classic(highest) => (highest, 0),

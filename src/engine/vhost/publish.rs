@@ -124,6 +124,20 @@ impl VirtualHost {
         refused
     }
 
+    /// As [`QueueCore::try_enqueue`], and carries out the effects.
+    #[inline]
+    pub(crate) fn try_enqueue<P>(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        size_and_priority: (u64, bool),
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> std::result::Result<(), P> {
+        let effects = queue.try_enqueue(size_and_priority, payload, make)?;
+        self.run_effects(queue, effects);
+        Ok(())
+    }
+
     /// As [`push`](Self::push), for a route that leads to [one queue](Route::only_queue).
     #[inline]
     pub(crate) fn push_to_one(

@@ -270,7 +270,7 @@ impl Envelope {
     /// Whether a durable queue keeps it over the end of the broker: its delivery mode says so.
     pub(crate) fn is_persistent(&self) -> bool {
         let meta = self.meta.as_ref();
-        meta.is_some_and(|meta| meta.properties.is_persistent())
+        meta.is_some_and(|meta| meta.properties.are_persistent())
     }
 
     /// A second copy with the payload as octets. It does not share the payload, so that the payload

@@ -53,7 +53,7 @@ impl Properties {
 
     /// A bit for each property that is there.
     pub(crate) fn present(&self) -> u32 {
-        let Some(list) = &self.0 else { return 0 };
+        let Some(list) = self.list() else { return 0 };
         let bit = |is: bool, bit: u32| if is { bit } else { 0 };
         let mut present = bit(list.delivery_mode.is_some(), DELIVERY_MODE)
             | bit(list.priority.is_some(), PRIORITY)
@@ -70,7 +70,9 @@ impl Properties {
     /// # Errors
     /// [`TableTooDeep`]. A part of them is written then.
     pub(crate) fn write(&self, to: &mut impl Sink) -> Result<(), TableTooDeep> {
-        let Some(list) = &self.0 else { return Ok(()) };
+        let Some(list) = self.list() else {
+            return Ok(());
+        };
         for text in list.texts().into_iter().flatten() {
             to.run(text.as_bytes());
         }
@@ -106,6 +108,6 @@ impl Properties {
         if present & HEADERS != 0 {
             list.headers = Some(FieldTable::read(from)?);
         }
-        Ok(Properties((present != 0).then(|| Box::new(list))))
+        Ok(list.into())
     }
 }

@@ -1,23 +1,30 @@
 //! The basic properties of a message: the 14 optional properties of AMQP 0-9-1.
 //!
-//! Most messages have few or none. [`Properties`] is therefore one pointer, and empty properties
-//! allocate nothing. The values are those of the publisher. Other modules apply them: routing by
-//! headers, priority, expiry. Only the checks that need no broker are here.
+//! Most messages have few or none. [`Properties`] is therefore a small handle, and empty properties
+//! allocate nothing. Those that come from a program outside stay octets until they are looked at.
+//! The values are those of the publisher. Other modules apply them: routing by headers, priority,
+//! expiry. Only the checks that need no broker are here.
 
 mod binary;
+mod expiration;
+mod opaque;
 mod routing;
 
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use self::routing::RoutingProperties;
+use self::expiration::parse_expiration;
+pub(crate) use self::{
+    opaque::{Asked, Opaque},
+    routing::RoutingProperties,
+};
 use crate::model::{
-    arguments::MAX_EXPIRY_MILLIS,
-    error::{Error, Result},
+    error::Result,
     field_value::{FieldTable, FieldValue},
     octets,
 };
@@ -66,7 +73,16 @@ use crate::model::{
 /// assert!(!all.is_empty() && Properties::new().is_empty());
 /// ```
 #[derive(Clone, Default)]
-pub struct Properties(Option<Box<PropertyList>>);
+pub struct Properties(Kept);
+
+/// The form in which properties are kept.
+#[derive(Clone, Default)]
+enum Kept {
+    #[default]
+    None,
+    List(Box<PropertyList>),
+    Octets(Arc<Opaque>),
+}
 
 /// The fields of [`Properties`]. A field that is `None` is absent from the message.
 ///
@@ -166,7 +182,7 @@ impl Properties {
 
     /// Makes empty properties, without an allocation.
     pub const fn new() -> Properties {
-        Properties(None)
+        Properties(Kept::None)
     }
 
     text_setters! {
@@ -286,7 +302,11 @@ impl Properties {
 
     /// The bytes that the properties take in AMQP 0-9-1: two of flags, and the values.
     pub(crate) fn encoded_len(&self) -> u64 {
-        let Some(list) = &self.0 else { return 2 };
+        let list = match &self.0 {
+            Kept::None => return 2,
+            Kept::List(list) => list,
+            Kept::Octets(opaque) => return opaque.octets().len() as u64,
+        };
         let texts = list.texts().into_iter().flatten();
         let texts: u64 = texts.map(|text| 1 + octets::len_of(text) as u64).sum();
         let octets = [list.delivery_mode, list.priority].into_iter().flatten();
@@ -295,32 +315,57 @@ impl Properties {
         2 + texts + octets.count() as u64 + headers + timestamp
     }
 
-    /// Rewrites a valid expiration as RabbitMQ does since version 3.13: without a sign and without
-    /// leading zeros.
-    #[inline]
-    pub(crate) fn rewrite_expiration(&mut self) {
-        if self.0.is_some() {
-            self.rewrite_given_expiration();
-        }
-    }
-
-    fn rewrite_given_expiration(&mut self) {
-        let Some(given) = &self.expiration else {
-            return;
-        };
-        let is_plain = match given.as_bytes() {
-            [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-            _ => false,
-        };
-        if let (false, Ok(millis)) = (is_plain, parse_expiration(given)) {
-            self.expiration = Some(millis.to_string());
-        }
-    }
-
     /// Whether there is no list of properties. It is a quick form of [`is_empty`](Self::is_empty).
     #[inline]
     pub(crate) fn is_absent(&self) -> bool {
-        self.0.is_none()
+        matches!(self.0, Kept::None)
+    }
+
+    /// Properties that a program outside has sent, as octets that were checked.
+    pub(crate) fn opaque(opaque: Opaque) -> Properties {
+        Properties(Kept::Octets(Arc::new(opaque)))
+    }
+
+    /// The octets of AMQP 0-9-1 in which they came, if nothing has changed them: the flags and the
+    /// values.
+    pub(crate) fn octets(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kept::None | Kept::List(_) => None,
+            Kept::Octets(opaque) => Some(opaque.octets()),
+        }
+    }
+
+    /// What the broker asks of every message, if that is known without decoding them.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        match &self.0 {
+            Kept::None | Kept::List(_) => None,
+            Kept::Octets(opaque) => Some(opaque.asked()),
+        }
+    }
+
+    /// As [`PropertyList::is_persistent`].
+    pub(crate) fn are_persistent(&self) -> bool {
+        match self.asked() {
+            Some(asked) => asked.delivery_mode == Some(Properties::PERSISTENT),
+            None => self.is_persistent(),
+        }
+    }
+
+    /// The priority, if there is one.
+    pub(crate) fn given_priority(&self) -> Option<u8> {
+        match self.asked() {
+            Some(asked) => asked.priority,
+            None => self.priority,
+        }
+    }
+
+    /// The properties that are there. `None` if there are none.
+    fn list(&self) -> Option<&PropertyList> {
+        match &self.0 {
+            Kept::None => None,
+            Kept::List(list) => Some(list),
+            Kept::Octets(opaque) => Some(opaque.list()),
+        }
     }
 
     /// Whether no property is set.
@@ -348,8 +393,8 @@ impl PropertyList {
     /// The expiration in milliseconds, if there is one.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] (406) if it is not a whole number from 0 to 4,294,967,295 in
-    /// decimal digits.
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406) if it is not a whole
+    /// number from 0 to 4,294,967,295 in decimal digits.
     ///
     /// # Examples
     /// ```
@@ -373,45 +418,24 @@ impl PropertyList {
     }
 }
 
-/// Parses an expiration. The errors are those of RabbitMQ, word for word.
-fn parse_expiration(text: &str) -> Result<u64> {
-    let refused = |reason: String| Err(Error::invalid_expiration(text, reason));
-    let (negative, unsigned) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = unsigned.len()
-        - unsigned
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
-    let (number, rest) = unsigned.split_at(digits);
-    if number.is_empty() {
-        return refused("no_integer".to_owned());
-    }
-    if !rest.is_empty() {
-        return refused(format!("{{leftover_string,{rest:?}}}"));
-    }
-    let significant = number.trim_start_matches('0');
-    match significant.parse::<u64>() {
-        _ if significant.is_empty() => Ok(0),
-        _ if negative => refused(format!("{{value_negative,-{significant}}}")),
-        Ok(millis) if millis <= MAX_EXPIRY_MILLIS => Ok(millis),
-        _ => refused(format!("{{value_too_large,{significant}}}")),
-    }
-}
-
 impl Deref for Properties {
     type Target = PropertyList;
 
     fn deref(&self) -> &PropertyList {
-        self.0.as_deref().unwrap_or(&EMPTY)
+        self.list().unwrap_or(&EMPTY)
     }
 }
 
-/// To change a field of empty properties allocates the list.
+/// To change a field of empty properties allocates the list. So does a change of those that came as
+/// octets, which are decoded.
 impl DerefMut for Properties {
     fn deref_mut(&mut self) -> &mut PropertyList {
-        self.0.get_or_insert_default()
+        loop {
+            match self.0 {
+                Kept::List(ref mut list) => return list,
+                _ => self.0 = Kept::List(Box::new(PropertyList::clone(self))),
+            }
+        }
     }
 }
 
@@ -431,7 +455,10 @@ impl Eq for Properties {}
 
 impl From<PropertyList> for Properties {
     fn from(list: PropertyList) -> Properties {
-        Properties((list != EMPTY).then(|| Box::new(list)))
+        match list == EMPTY {
+            true => Properties::new(),
+            false => Properties(Kept::List(Box::new(list))),
+        }
     }
 }
 

@@ -31,7 +31,7 @@ impl<'a> From<&'a Properties> for RoutingProperties<'a> {
     fn from(properties: &'a Properties) -> Self {
         Self {
             headers: properties.headers.as_ref(),
-            others: properties.0.as_deref(),
+            others: properties.list(),
         }
     }
 }

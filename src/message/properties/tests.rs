@@ -1,15 +1,14 @@
 use super::*;
 
 #[test]
-fn empty_properties_are_one_pointer_and_allocate_nothing() {
-    assert_eq!(size_of::<Properties>(), size_of::<usize>());
-    assert!(Properties::new().0.is_none());
+fn empty_properties_are_two_words_and_allocate_nothing() {
+    assert_eq!(size_of::<Properties>(), 2 * size_of::<usize>());
+    assert!(Properties::new().is_absent());
     assert!(Properties::new().is_empty());
     assert!(
         serde_json::from_str::<Properties>("{}")
             .unwrap()
-            .0
-            .is_none()
+            .is_absent()
     );
     assert!(!Properties::new().priority(0).is_empty());
 }

@@ -55,6 +55,16 @@ impl Confirms {
         self.end_numbered(publish, number.zip(outcome))
     }
 
+    /// Counts a publish that has ended, and whose message was accepted.
+    fn confirm_at_once(&mut self) -> Option<Confirm> {
+        self.begun += 1;
+        Some(Confirm {
+            delivery_tag: self.next_number(),
+            multiple: false,
+            outcome: ConfirmOutcome::Ack,
+        })
+    }
+
     /// Ends a publish. Its message may have a number and an outcome.
     fn end_numbered(
         &mut self,
@@ -190,6 +200,15 @@ impl ChannelCore {
             wake.wake();
         }
         confirm
+    }
+}
+
+impl ChannelCore {
+    /// Confirms a message whose publish has ended before anyone could wait for it. Returns its
+    /// number; `None` if the channel is closed.
+    pub(super) fn confirm_at_once(&self) -> Option<u64> {
+        let confirm = self.end_publish(Confirms::confirm_at_once)?;
+        Some(confirm.delivery_tag)
     }
 }
 

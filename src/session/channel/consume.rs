@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{
-    AckMode, Channel, ChannelCore, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
+    AckMode, Channel, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
     sink::ChannelSink,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         slow_consumer::SlowConsumerPolicy,
     },
     session::{
-        events::DeliveredFrom,
+        events::{DeliveredFrom, DeliveryReader},
         holding::Holders,
         unacked::{DeliveryOrigin, Unacked},
     },
@@ -277,7 +277,7 @@ impl Channel {
                 remote: None,
                 overdue: None,
                 subscriber: Weak::new(),
-                channel: Some(self.downgrade() as Weak<ChannelCore>),
+                channel: Some(Arc::clone(&core.reading) as Arc<dyn DeliveryReader>),
                 first_exchange: OnceLock::new(),
                 holders: Holders::new(options.auto_ack).of(&queue),
             });

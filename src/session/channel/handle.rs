@@ -8,7 +8,7 @@ use std::{
 use hashbrown::HashMap;
 
 use super::{
-    ChannelCore, ChannelOptions, ChannelState, Outlet, PublishMode, Window, ledger::Ledger,
+    ChannelCore, ChannelOptions, ChannelState, Outlet, PublishMode, Reading, ledger::Ledger,
 };
 use crate::{
     model::{
@@ -22,7 +22,6 @@ use crate::{
     session::{
         connection::{Connection, Member},
         events::{EventStream, Events, StreamEnd},
-        holding::Holders,
     },
 };
 
@@ -175,6 +174,7 @@ impl Channel {
             closing: WaitList::default(),
             last_get: None,
             publishers: HashMap::new(),
+            last_route: None,
             prefetch: 0,
             current_queue: None,
             replies_to: None,
@@ -182,18 +182,17 @@ impl Channel {
             outlet: Outlet::new(number, events, shared),
         };
         let group = core.gate().vhost().new_group();
-        let core = ChannelCore {
+        let core = Arc::new_cyclic(|channel| ChannelCore {
             connection: core,
             number,
             group,
-            holders: Holders::new(false),
-            window: (options.window > 0).then(|| Window::new(options.window)),
+            reading: Arc::new(Reading::new(channel, options.window)),
             is_closed: AtomicBool::new(false),
             state: Mutex::new(state),
-        };
+        });
         Channel {
             handle: Arc::new(ChannelHandle {
-                core: Arc::new(core),
+                core,
                 events: end,
                 connection,
             }),

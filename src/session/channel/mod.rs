@@ -5,15 +5,16 @@
 //!
 //! - `handle`: [`Channel`], which keeps the channel open, and its methods on the channel itself.
 //! - `topology`, `publish`, `confirms`, `consume`, `settle`, `tx`: the other methods.
-//! - `outgoing`: the way of a message into its queues.
+//! - `outgoing`: the way of a message into its queues. `at_once`: the common way.
 //! - `options`: the arguments of the methods.
 //! - `ledger`: the unsettled deliveries and the consumers. `by_tag`: values by delivery tag.
 //! - `outlet`: the way of events into a stream.
-//! - `window`: the limit of unread deliveries.
+//! - `window`: the limit of unread deliveries. `reading`: what a read of a delivery notes.
 //! - `sink`: the part of a channel that queues deliver to.
 //!
 //! The events themselves and their streams are in `session/events/`.
 
+mod at_once;
 mod by_tag;
 mod confirms;
 mod consume;
@@ -24,6 +25,7 @@ mod outcome;
 mod outgoing;
 mod outlet;
 mod publish;
+mod reading;
 mod settle;
 mod sink;
 mod topology;
@@ -50,15 +52,15 @@ use self::{
     confirms::Confirms,
     ledger::{ConsumerSlot, Entry, Ledger, sort_for_return},
     outlet::Outlet,
+    reading::Reading,
     tx::Tx,
     window::Window,
 };
 use super::{
     connection::{ChannelView, ConnectionCore, Member},
-    events::DeliveryReader,
     gate::Gate,
-    holding::{self, Admission, Holders, Source},
-    publisher::Publisher,
+    holding::{self, Admission, Source},
+    publisher::{CachedRoute, Publisher},
 };
 use crate::{
     engine::{
@@ -86,10 +88,7 @@ pub(crate) struct ChannelCore {
     number: u16,
     /// The group of the channel's consumers: queues know the consumers of one channel by it.
     group: Group,
-    /// Who holds the unsettled deliveries.
-    holders: Holders,
-    /// The limit of unread deliveries, if it has one.
-    window: Option<Window>,
+    reading: Arc<Reading>,
     /// Whether it is closed, for those who need nothing else of the state.
     is_closed: AtomicBool,
     state: Mutex<ChannelState>,
@@ -115,6 +114,8 @@ pub(crate) struct ChannelState {
     last_get: Option<Arc<DeliveryOrigin>>,
     /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
     publishers: Publishers,
+    /// The route of the last publish that needed nothing else.
+    last_route: Option<Arc<CachedRoute>>,
     outlet: Outlet,
 }
 
@@ -330,8 +331,9 @@ impl ChannelCore {
 impl ChannelCore {
     /// Notes that the current thread receives the deliveries of the channel.
     fn note_receiver(self: &Arc<Self>) {
-        if !self.holders.is_last_receiver() {
-            self.holders.note_receiver(self, false);
+        let holders = &self.reading.holders;
+        if !holders.is_last_receiver() {
+            holders.note_receiver(self, false);
         }
     }
 
@@ -350,27 +352,13 @@ impl Source for ChannelCore {
     }
 }
 
-impl DeliveryReader for ChannelCore {
-    fn note_read(self: Arc<Self>, deliveries: u64) {
-        self.note_receiver();
-        if self
-            .window
-            .as_ref()
-            .is_some_and(|window| window.read(deliveries))
-        {
-            let queues = self.lock().ledger.take_limited();
-            self.resume(queues);
-        }
-    }
-}
-
 impl Member for ChannelCore {
     fn close(&self, reason: CancelReason) {
         ChannelCore::close(self, reason);
     }
 
     fn view(&self) -> ChannelView {
-        let window = self.window.as_ref().map(Window::view);
+        let window = self.reading.window.as_ref().map(Window::view);
         let (window, unread) = window.unwrap_or_default();
         let state = self.lock();
         let view = ChannelView {

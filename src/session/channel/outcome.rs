@@ -42,3 +42,15 @@ pub struct PublishOutcome {
     /// [`Event::Confirm`](crate::channel::Event::Confirm) of its number tells it.
     pub confirmed: Option<ConfirmOutcome>,
 }
+
+impl PublishOutcome {
+    /// The outcome of a message that its queue has taken. It has a number if it is confirmed.
+    pub(super) fn of(published: Published, number: Option<u64>) -> PublishOutcome {
+        PublishOutcome {
+            published,
+            returned: false,
+            number,
+            confirmed: number.map(|_| ConfirmOutcome::Ack),
+        }
+    }
+}

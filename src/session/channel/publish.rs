@@ -181,6 +181,11 @@ impl Channel {
         let body = body.into();
         async move {
             let core = self.core();
+            let at_once = core.publish_at_once(exchange, routing_key, body, properties, options);
+            let (body, properties) = match at_once {
+                Ok(outcome) => return Ok(outcome),
+                Err(message) => message,
+            };
             let address = core.address(exchange, routing_key, options)?;
             let Some(begun) = core.begin(&address, body, properties, options)? else {
                 return Ok(PublishOutcome::default());
@@ -203,6 +208,11 @@ impl Channel {
         on_full: OnFull,
     ) -> Result<PublishOutcome> {
         let core = self.core();
+        let at_once = core.publish_at_once(exchange, routing_key, body, properties, options);
+        let (body, properties) = match at_once {
+            Ok(outcome) => return Ok(outcome),
+            Err(message) => message,
+        };
         let address = core.address(exchange, routing_key, options)?;
         let Some(begun) = core.begin(&address, body, properties, options)? else {
             return Ok(PublishOutcome::default());

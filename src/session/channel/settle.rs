@@ -41,16 +41,13 @@ enum Tags {
 impl Settlement {
     /// Settles a delivery that was taken out of the ledger.
     fn settle_one(self, mut unacked: Unacked) {
-        let Some((origin, envelope)) = unacked.release() else {
-            return;
-        };
         match self {
-            // Only a remote engine fails, and a channel has none.
-            Settlement::Ack => {
-                origin.forget(&envelope);
-                let _ = origin.ack(1, envelope.size(), None);
+            Settlement::Ack => unacked.ack_by_tag(),
+            Settlement::Otherwise(..) => {
+                if let Some((origin, envelope)) = unacked.release() {
+                    self.settle_group(&origin, vec![envelope]);
+                }
             }
-            Settlement::Otherwise(..) => self.settle_group(&origin, vec![envelope]),
         }
     }
 

@@ -17,6 +17,10 @@ use crate::{
     },
 };
 
+/// Into how many batches the settlements of a full prefetch are divided, while the client has
+/// unread deliveries.
+const BATCHES: u32 = 4;
+
 /// The sink of one consumer of a channel.
 ///
 /// Both references are weak. The queue holds the sink, and the sink must keep neither the channel
@@ -39,7 +43,11 @@ impl ConsumerSink for ChannelSink {
         let Some(mut envelope) = message.take() else {
             return false;
         };
-        let bytes = envelope.size();
+        // The delivery is acknowledged now. The message was charged to the account before.
+        let refund = match &origin.account {
+            Some(account) if origin.auto_ack => Some((Arc::clone(account), envelope.size())),
+            _ => None,
+        };
         let delivery_tag = state.ledger.next_tag();
         let mut shown = match origin.auto_ack {
             true => {
@@ -64,18 +72,16 @@ impl ConsumerSink for ChannelSink {
             delivery_tag,
             envelope: shown,
             message_count: 0,
-            from: DeliveredFrom::Queue(Arc::clone(&origin)),
+            from: DeliveredFrom::Queue(origin),
         };
-        if let Some(window) = &core.window {
+        if let Some(window) = &core.reading.window {
             window.add();
         }
         effects.wake(state.send(Event::Delivery(delivery)));
         drop(state);
-        // The delivery is acknowledged now. The message was charged to the account before.
-        if let Some(account) = origin.account.as_ref().filter(|_| origin.auto_ack) {
-            for wake in account.refund(bytes) {
-                effects.wake(Some(wake));
-            }
+        if let Some((account, bytes)) = refund {
+            let wakes = account.refund(bytes);
+            wakes.into_iter().for_each(|wake| effects.wake(Some(wake)));
         }
         true
     }
@@ -94,6 +100,20 @@ impl ConsumerSink for ChannelSink {
             }));
         }
         (taken, next)
+    }
+
+    fn notify_interval(&self, prefetch: u32) -> u64 {
+        let interval = prefetch / BATCHES;
+        match (self.core.upgrade(), self.origin.upgrade()) {
+            (Some(core), Some(origin)) if interval > 1 => {
+                let state = core.lock();
+                match state.outlet.has_unread(&origin) {
+                    true => interval.into(),
+                    false => 1,
+                }
+            }
+            _ => 1,
+        }
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {
@@ -116,7 +136,7 @@ impl ChannelCore {
     /// Whether the channel may take one more delivery of a queue. If not, the queue is told when it
     /// may.
     fn has_room(&self, state: &mut ChannelState, queue: &Arc<QueueCore>) -> bool {
-        let window = self.window.as_ref();
+        let window = self.reading.window.as_ref();
         if window.is_none_or(Window::has_room) {
             return state.ledger.has_room(queue);
         }

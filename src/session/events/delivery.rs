@@ -1,9 +1,6 @@
 //! A message as a channel shows it: with its tags, beside the entry in the ledger.
 
-use std::{
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{fmt, sync::Arc};
 
 use crate::{
     engine::vhost::VirtualHost,
@@ -76,7 +73,7 @@ impl ChannelDelivery {
 /// A channel, which knows how many deliveries to its consumers are read.
 pub(crate) trait DeliveryReader: Send + Sync {
     /// Notes that this thread has read deliveries. Runs user code (wakers).
-    fn note_read(self: Arc<Self>, deliveries: u64);
+    fn note_read(&self, deliveries: u64);
 }
 
 impl DeliveryOrigin {
@@ -103,8 +100,7 @@ impl DeliveryOrigin {
     /// Notes that this thread has read deliveries to a consumer of a channel. Runs user code
     /// (wakers).
     pub(super) fn note_read(&self, deliveries: u64) {
-        let channel = self.channel.as_ref().and_then(Weak::upgrade);
-        if let Some(channel) = channel {
+        if let Some(channel) = &self.channel {
             channel.note_read(deliveries);
         }
     }

@@ -196,6 +196,11 @@ impl Publisher {
         }
     }
 
+    /// The route of a key, if it is known. The connection and its taps are not asked.
+    pub(crate) fn known_route(&self, routing_key: &str) -> Option<Arc<CachedRoute>> {
+        self.routes.known(&self.config, Some(routing_key), None)
+    }
+
     /// As [`try_push`](Self::try_push), for many payloads in one critical section. Returns a
     /// message that was made and then refused, if there is one. Payloads that were not taken stay
     /// in `payloads`.

@@ -36,6 +36,7 @@ pub(crate) struct CachedRoute {
     /// Shared with the publisher's clones. Keeping the `Arc` alive makes pointer equality a sound
     /// identity test.
     publisher: Arc<PublisherConfig>,
+    key: Name,
     route: Route,
 }
 
@@ -151,6 +152,7 @@ impl CachedRoute {
         gate.check_publish_keys(exchange, key, properties.headers)?;
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),
+            key: key.clone(),
             route,
         }))
     }
@@ -160,6 +162,7 @@ impl CachedRoute {
         let vhost = config.gate.vhost();
         Arc::new(CachedRoute {
             publisher: Arc::clone(config),
+            key: key.clone(),
             route: vhost.route_elsewhere(&config.exchange, key),
         })
     }
@@ -173,9 +176,16 @@ impl CachedRoute {
         let (route, replaced) = vhost.route_of_commit(&self.route)?;
         let route = CachedRoute {
             publisher: Arc::clone(&self.publisher),
+            key: self.key.clone(),
             route,
         };
         Ok((Arc::new(route), replaced))
+    }
+
+    /// Whether it is the route of this key at this exchange.
+    #[inline]
+    pub(crate) fn is_of(&self, exchange: &str, key: &str) -> bool {
+        self.key == *key && self.publisher.exchange == *exchange
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod closing;
 mod confirms;
+mod credit;
 mod direct_replies;
 mod methods;
+mod publish;
 mod streams;
 mod windows;

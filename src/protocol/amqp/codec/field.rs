@@ -37,6 +37,13 @@ impl<'a> Reader<'a> {
         Ok(here)
     }
 
+    /// Skips a short string.
+    #[inline]
+    pub(super) fn skip_short(&mut self) -> Result<(), Malformed> {
+        let length: u8 = self.field()?;
+        self.octets(length.into()).map(drop)
+    }
+
     /// The next field of a method or of a content header.
     pub(crate) fn field<T: Field<'a>>(&mut self) -> Result<T, Malformed> {
         T::read(self)

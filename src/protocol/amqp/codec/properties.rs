@@ -3,10 +3,13 @@
 use super::{
     Malformed,
     field::{Field, MOST_OCTETS, Reader, ShortOctets},
-    table::{NotEncodable, write_table},
+    table::{self, NotEncodable, write_table},
 };
 use crate::{
-    message::properties::{Properties, PropertyList},
+    message::{
+        headers::cc_bcc,
+        properties::{Asked, Opaque, Properties, PropertyList},
+    },
     model::octets,
 };
 
@@ -41,9 +44,15 @@ impl<'a> ContentHeader<'a> {
         })
     }
 
-    /// Reads the properties.
+    /// Checks the properties, and keeps their octets: they are decoded when they are looked at.
     pub(crate) fn properties(&self) -> Result<Properties, Malformed> {
-        read(self.properties)
+        let octets = self.properties.rest();
+        let decode = |octets: &[u8]| read(Reader::new(octets)).unwrap_or_default();
+        let asked = check(self.properties)?;
+        Ok(match asked {
+            None => Properties::new(),
+            Some(asked) => Properties::opaque(Opaque::new(octets, asked, decode)),
+        })
     }
 }
 
@@ -66,7 +75,38 @@ const CLUSTER_ID: u16 = 1 << 2;
 /// not.
 const UNKNOWN: u16 = 0b11;
 
-fn read(mut from: Reader<'_>) -> Result<Properties, Malformed> {
+/// Checks that [`read`] can read properties, and reads what the broker asks of each message. `None`
+/// if there are no properties.
+pub(super) fn check(mut from: Reader<'_>) -> Result<Option<Asked>, Malformed> {
+    let flags: u16 = from.field()?;
+    if flags & UNKNOWN != 0 {
+        return Err(Malformed::PropertyFlags);
+    }
+    let mut asked = Asked {
+        is_checked: flags & (REPLY_TO | EXPIRATION | USER_ID) != 0,
+        ..Asked::default()
+    };
+    let mut left = flags;
+    while left != 0 {
+        let flag = 1 << (15 - left.leading_zeros());
+        left &= !flag;
+        match flag {
+            HEADERS => table::check_table(&mut from, 1, &mut |name| {
+                asked.is_checked |= name == cc_bcc::CC.as_bytes() || name == cc_bcc::BCC.as_bytes();
+            })?,
+            DELIVERY_MODE => asked.delivery_mode = Some(from.field()?),
+            PRIORITY => asked.priority = Some(from.field()?),
+            TIMESTAMP => from.octets(8).map(drop)?,
+            _ => from.skip_short()?,
+        }
+    }
+    match from.is_empty() {
+        true => Ok((flags != 0).then_some(asked)),
+        false => Err(Malformed::Length),
+    }
+}
+
+pub(super) fn read(mut from: Reader<'_>) -> Result<Properties, Malformed> {
     let flags: u16 = from.field()?;
     if flags & UNKNOWN != 0 {
         return Err(Malformed::PropertyFlags);
@@ -122,6 +162,10 @@ pub(crate) fn write_header(
     BASIC.write(to);
     0_u16.write(to);
     body_size.write(to);
+    if let Some(octets) = properties.octets() {
+        to.extend_from_slice(octets);
+        return Ok(());
+    }
     let place = to.len();
     0_u16.write(to);
     if properties.present() == 0 {

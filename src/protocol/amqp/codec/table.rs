@@ -101,6 +101,49 @@ fn read_value(from: &mut Reader<'_>, depth: usize) -> Result<FieldValue, Malform
     })
 }
 
+/// Checks that [`read_table`] can read a table, and shows the names in it.
+pub(super) fn check_table(
+    from: &mut Reader<'_>,
+    depth: usize,
+    names: &mut impl FnMut(&[u8]),
+) -> Result<(), Malformed> {
+    let mut contents = contents(from, depth)?;
+    while !contents.is_empty() {
+        let length: u8 = contents.field().map_err(in_table)?;
+        names(contents.octets(length.into()).map_err(in_table)?);
+        check_value(&mut contents, depth).map_err(in_table)?;
+    }
+    Ok(())
+}
+
+fn check_value(from: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
+    let length = match from.field::<u8>()? {
+        b'V' => 0,
+        b't' | b'b' | b'B' => 1,
+        b's' | b'u' => 2,
+        b'I' | b'i' | b'f' => 4,
+        b'l' | b'L' | b'd' | b'T' => 8,
+        // The scale and the value.
+        b'D' => 5,
+        b'S' | b'x' => return from.field::<&[u8]>().map(drop),
+        b'A' => {
+            let mut contents = contents(from, depth + 1)?;
+            while !contents.is_empty() {
+                check_value(&mut contents, depth + 1)?;
+            }
+            return Ok(());
+        }
+        // The names of an inner table mean nothing.
+        b'F' => return check_inner_table(from, depth + 1),
+        other => return Err(Malformed::FieldType(other)),
+    };
+    from.octets(length).map(drop)
+}
+
+fn check_inner_table(from: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
+    check_table(from, depth, &mut |_| {})
+}
+
 /// Writes octets behind their length, which is known afterwards.
 fn with_length(
     to: &mut Vec<u8>,

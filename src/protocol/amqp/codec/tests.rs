@@ -9,7 +9,10 @@ use super::{
     table_of, write_header,
 };
 use crate::{
-    message::properties::{Properties, PropertyList},
+    message::{
+        headers::cc_bcc,
+        properties::{Properties, PropertyList},
+    },
     model::{
         field_value::{FieldTable, FieldValue},
         octets,
@@ -225,6 +228,56 @@ proptest! {
         let cut = &octets[..usize::from(at) % octets.len()];
         let cut = ContentHeader::read(cut).and_then(|header| header.properties());
         prop_assert!(cut.is_err());
+    }
+
+    /// Properties are checked when they come, and decoded later. Both find the same octets right.
+    #[test]
+    fn properties_that_pass_the_check_can_be_decoded(
+        properties in properties(),
+        cut: u16,
+        changes in prop::collection::vec((any::<u16>(), any::<u8>()), 0..3),
+    ) {
+        let mut octets = Vec::new();
+        write_header(0, &properties, &mut octets).unwrap();
+        octets.drain(..12);
+        for (place, octet) in changes {
+            let place = usize::from(place) % octets.len();
+            octets[place] = octet;
+        }
+        octets.truncate(octets.len() - usize::from(cut % 4).min(octets.len()));
+        let checked = super::properties::check(Reader::new(&octets));
+        let read = super::properties::read(Reader::new(&octets));
+        prop_assert_eq!(checked.as_ref().err(), read.as_ref().err());
+        if let (Ok(Some(asked)), Ok(read)) = (checked, read) {
+            let is_checked = read.expiration.is_some()
+                || read.user_id.is_some()
+                || read.reply_to.is_some()
+                || cc_bcc::is_selected_by_sender(read.headers.as_ref());
+            prop_assert_eq!(asked.is_checked, is_checked);
+            prop_assert_eq!(asked.delivery_mode, read.delivery_mode);
+            prop_assert_eq!(asked.priority, read.priority);
+        }
+    }
+
+    #[test]
+    fn properties_that_nobody_changes_go_out_as_they_came(
+        properties in properties(),
+        is_looked_at: bool,
+    ) {
+        let mut came = Vec::new();
+        write_header(7, &properties, &mut came).unwrap();
+        let mut opaque = ContentHeader::read(&came).unwrap().properties().unwrap();
+        if is_looked_at {
+            prop_assert_eq!(&opaque, &properties);
+        }
+        let mut went = Vec::new();
+        write_header(7, &opaque, &mut went).unwrap();
+        prop_assert_eq!(&went, &came);
+        opaque.priority = Some(9);
+        let (mut changed, mut expected) = (Vec::new(), Vec::new());
+        write_header(7, &opaque, &mut changed).unwrap();
+        write_header(7, &properties.priority(9), &mut expected).unwrap();
+        prop_assert_eq!(changed, expected);
     }
 
     #[test]

@@ -38,14 +38,8 @@ pub(super) enum Expects {
     Body,
 }
 
-/// A whole message.
-pub(super) struct Publish {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
-    pub(super) options: PublishOptions,
-    pub(super) properties: Properties,
-    pub(super) body: Bytes,
-}
+/// The properties and the body of a whole message. Its address stays with the [`Content`].
+pub(super) type Whole = (Properties, Bytes);
 
 impl Content {
     #[inline]
@@ -58,6 +52,12 @@ impl Content {
         self.body.len() as u64
     }
 
+    /// The exchange and the routing key of the last message, and its options.
+    #[inline]
+    pub(super) fn address(&self) -> (&str, &str, PublishOptions) {
+        (&self.exchange, &self.routing_key, self.options)
+    }
+
     /// Begins a message.
     pub(super) fn begin(
         &mut self,
@@ -65,8 +65,9 @@ impl Content {
         routing_key: &str,
         [mandatory, immediate]: [bool; 2],
     ) {
-        self.exchange.push_str(exchange);
-        self.routing_key.push_str(routing_key);
+        // Most messages have the address of the one before, and all use its memory again.
+        exchange.clone_into(&mut self.exchange);
+        routing_key.clone_into(&mut self.routing_key);
         let mut options = PublishOptions::new();
         if mandatory {
             options = options.mandatory();
@@ -80,7 +81,7 @@ impl Content {
 
     /// Takes the header. Returns the message if its body is empty. A body has at most `most`
     /// octets.
-    pub(super) fn header(&mut self, frame: Frame<'_>, most: u64) -> Result<Option<Publish>, Fault> {
+    pub(super) fn header(&mut self, frame: Frame<'_>, most: u64) -> Result<Option<Whole>, Fault> {
         let expected = format_args!("expected content header for class {BASIC}");
         let unexpected = |got: std::fmt::Arguments<'_>| {
             Fault::of_connection(505, format_args!("{expected}, got {got} instead")).with(PUBLISH)
@@ -112,7 +113,7 @@ impl Content {
 
     /// Takes a part of the body. Returns the message if it is whole.
     #[inline]
-    pub(super) fn body(&mut self, frame: Frame<'_>) -> Result<Option<Publish>, Fault> {
+    pub(super) fn body(&mut self, frame: Frame<'_>) -> Result<Option<Whole>, Fault> {
         let expected = "expected content body, got";
         if frame.kind != frame::BODY {
             let text = format_args!("{expected} non content body frame instead");
@@ -144,14 +145,8 @@ impl Content {
         Ok(Some(self.take(body)))
     }
 
-    fn take(&mut self, body: Bytes) -> Publish {
+    fn take(&mut self, body: Bytes) -> Whole {
         self.expects = Expects::Method;
-        Publish {
-            exchange: std::mem::take(&mut self.exchange),
-            routing_key: std::mem::take(&mut self.routing_key),
-            options: self.options,
-            properties: std::mem::take(&mut self.properties),
-            body,
-        }
+        (std::mem::take(&mut self.properties), body)
     }
 }

@@ -8,13 +8,26 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::content::Publish;
-use crate::{model::error::Result, runtime::sync::Mutex, session::channel::Channel};
+use crate::{
+    message::properties::Properties,
+    model::{bytes::Bytes, error::Result},
+    runtime::sync::Mutex,
+    session::channel::{Channel, PublishOptions},
+};
 
 /// One task publishes all messages of a channel, so that none is made for each message.
 pub(super) struct Publisher {
     shared: Arc<Mutex<Shared>>,
     task: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// A message to be published.
+pub(super) struct Publish {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+    pub(super) options: PublishOptions,
+    pub(super) properties: Properties,
+    pub(super) body: Bytes,
 }
 
 /// The next message, and the end of the last one. No user code runs under its lock.

@@ -8,10 +8,10 @@ use std::{
 use super::{
     channel::{self, ServerChannel},
     config::ServerConfig,
-    content::{Content, Expects, PUBLISH, Publish},
+    content::{Content, Expects, PUBLISH, Whole},
     fault::{self, Fault},
     output::Output,
-    publisher::Publisher,
+    publisher::{Publish, Publisher},
 };
 use crate::{
     model::{error::Result, field_value::FieldTable},
@@ -140,9 +140,9 @@ impl Session {
             }
         };
         match whole {
-            Some(publish) => {
+            Some(message) => {
                 self.unfinished -= before;
-                self.publish(frame.channel, publish, output)
+                self.publish(frame.channel, message, output)
             }
             None => {
                 self.unfinished += channel.content.len() - before;
@@ -328,9 +328,27 @@ impl Session {
     }
 
     /// Publishes a message, or lets it wait.
-    fn publish(&mut self, number: u16, message: Publish, output: &mut Output) -> Result<(), Fault> {
+    fn publish(
+        &mut self,
+        number: u16,
+        (properties, body): Whole,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
         let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return Ok(());
+        };
+        let (exchange, key, options) = channel.content.address();
+        let core = channel.channel.core();
+        let at_once = core.publish_at_once(exchange, key, body, properties, options);
+        let Err((body, properties)) = at_once else {
+            return Ok(());
+        };
+        let message = Publish {
+            exchange: exchange.to_owned(),
+            routing_key: key.to_owned(),
+            options,
+            properties,
+            body,
         };
         let publisher = &mut channel.publisher;
         let publisher = publisher.get_or_insert_with(|| Publisher::new(&channel.channel));

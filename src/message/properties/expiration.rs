@@ -1,0 +1,60 @@
+//! The expiration of a message: a number of milliseconds, as text.
+
+use super::{Kept, Properties};
+use crate::model::{
+    arguments::MAX_EXPIRY_MILLIS,
+    error::{Error, Result},
+};
+
+impl Properties {
+    /// Rewrites a valid expiration as RabbitMQ does since version 3.13: without a sign and without
+    /// leading zeros.
+    #[inline]
+    pub(crate) fn rewrite_expiration(&mut self) {
+        match &self.0 {
+            Kept::None => {}
+            Kept::Octets(opaque) if !opaque.asked().is_checked => {}
+            Kept::List(_) | Kept::Octets(_) => self.rewrite_given_expiration(),
+        }
+    }
+
+    fn rewrite_given_expiration(&mut self) {
+        let Some(given) = &self.expiration else {
+            return;
+        };
+        let is_plain = match given.as_bytes() {
+            [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        if let (false, Ok(millis)) = (is_plain, parse_expiration(given)) {
+            self.expiration = Some(millis.to_string());
+        }
+    }
+}
+
+/// Parses an expiration. The errors are those of RabbitMQ, word for word.
+pub(super) fn parse_expiration(text: &str) -> Result<u64> {
+    let refused = |reason: String| Err(Error::invalid_expiration(text, reason));
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = unsigned.len()
+        - unsigned
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .len();
+    let (number, rest) = unsigned.split_at(digits);
+    if number.is_empty() {
+        return refused("no_integer".to_owned());
+    }
+    if !rest.is_empty() {
+        return refused(format!("{{leftover_string,{rest:?}}}"));
+    }
+    let significant = number.trim_start_matches('0');
+    match significant.parse::<u64>() {
+        _ if significant.is_empty() => Ok(0),
+        _ if negative => refused(format!("{{value_negative,-{significant}}}")),
+        Ok(millis) if millis <= MAX_EXPIRY_MILLIS => Ok(millis),
+        _ => refused(format!("{{value_too_large,{significant}}}")),
+    }
+}
