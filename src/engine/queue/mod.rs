@@ -209,8 +209,6 @@ impl QueueCore {
         self.is_single_active_quorum
     }
 
-    }
-
     /// The account with the budgets that cover the queue, if any budget does.
     pub(crate) fn account(&self) -> Option<&Arc<Account>> {
         self.account.as_ref()
