@@ -6,6 +6,7 @@ use super::{
     Producer, PublishError,
     completed::{Completed, complete, sized},
     refused::payload_of,
+    rest::Rest,
     unsynced::decoded,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     message::{
         codec::{Codec, Json},
         envelope::{Address, Envelope, Meta},
-        outgoing::{Delay, Message},
+        outgoing::Message,
         payload::{Body, Payload},
         properties::Properties,
     },
@@ -23,7 +24,7 @@ use crate::{
         backend::Confirmation,
         delivery::take_payload,
         gate::Gate,
-        publisher::{OnFull, Overrides, Prepared},
+        publisher::{Known, OnFull, Overrides, Prepared},
     },
 };
 
@@ -39,64 +40,11 @@ pub(super) struct Made<'a> {
     pub(super) span: Option<tracing::Span>,
 }
 
-/// The parts of a message besides its payload and its properties.
-struct Rest {
-    routing_key: Option<String>,
-    mandatory: Option<bool>,
-    delay: Delay,
-}
-
-impl Rest {
-    fn split<T>(message: Message<T>) -> (T, Properties, Rest) {
-        let Message {
-            payload,
-            properties,
-            routing_key,
-            mandatory,
-            delay,
-        } = message;
-        let rest = Rest {
-            routing_key,
-            mandatory,
-            delay,
-        };
-        (payload, properties, rest)
-    }
-
-    fn overrides(&self) -> Overrides<'_> {
-        Overrides {
-            routing_key: self.routing_key.as_deref(),
-            mandatory: self.mandatory,
-            delay: self.delay,
-        }
-    }
-
-    /// Gives the message back.
-    fn unpublished<T>(self, failed: GivenBack<T>) -> PublishError<Message<T>> {
-        let (error, payload, properties) = failed;
-        let Rest {
-            routing_key,
-            mandatory,
-            delay,
-        } = self;
-        PublishError {
-            error,
-            payload: payload.map(|payload| Message {
-                payload,
-                properties,
-                routing_key,
-                mandatory,
-                delay,
-            }),
-        }
-    }
-}
-
 /// A message that was not published: the reason, the payload if it can come back, the other parts.
 pub(super) type Unpublished<T> = (Error, Option<T>, Option<Arc<Meta>>);
 
 /// As [`Unpublished`], with the properties as they were given.
-type GivenBack<T> = (Error, Option<T>, Properties);
+pub(super) type GivenBack<T> = (Error, Option<T>, Properties);
 
 /// A publish that an engine outside of this process has not confirmed yet, and its message.
 pub(super) type Started<T> =
@@ -204,6 +152,11 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'_>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
+        let payload = match self.push_known(payload, &overrides) {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => return self.go_on(*begun, on_full),
+            Known::Unknown(payload) => payload,
+        };
         let made = self.make_plain(payload, overrides, on_full);
         made.and_then(|made| self.push(made, on_full))
             .map_err(PublishError::of_payload)
@@ -243,6 +196,11 @@ impl<T: Payload> Producer<T> {
         payload: T,
         overrides: Overrides<'_>,
     ) -> Result<Published, PublishError<T>> {
+        let payload = match self.push_known(payload, &overrides) {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => return self.go_on_async(*begun).await,
+            Known::Unknown(payload) => payload,
+        };
         let published = match self.make_plain(payload, overrides, OnFull::Wait) {
             Ok(made) => self.push_async(made).await,
             Err(unpublished) => Err(unpublished),
