@@ -194,6 +194,7 @@ impl Group {
 
     /// Compares the last row with another one too. `goals` are those at the near and at the far
     /// pace.
+    #[allow(dead_code, reason = "the floor bench uses it")]
     pub fn against(mut self, base: &str, goals: Option<(f64, f64)>) -> Group {
         let index = self.rows.iter().position(|row| row.name == base);
         let base_index = index.expect("the row is in the group");

@@ -11,6 +11,7 @@ pub struct Options {
     /// The run only checks that all rows work. Its times are meaningless.
     pub quick: bool,
     /// Whether the allocator is mimalloc, which hides less of the broker's own cost.
+    #[allow(dead_code, reason = "the floor bench uses it")]
     pub mimalloc: bool,
     only: HashSet<String>,
 }
