@@ -76,6 +76,7 @@ fn main() {
             ratio: None,
             goal: row.goal.map(|goal| format!("<={goal:.0}")),
             met: row.goal.map(|goal| value <= goal),
+            pace: None,
         });
     }
     report.close();

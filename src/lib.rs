@@ -51,7 +51,7 @@ pub use crate::{
         broker::{Broker, BrokerBuilder, Credentials},
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
-        producer::{Destination, Producer, ProducerBuilder, PublishError},
+        producer::{Destination, Producer, ProducerBuilder, PublishError, PublishResults},
         reader::{Entries, Entry, EntryInfo, Reader, ReaderBuilder},
         select::{Select, SelectError, Selected},
         simple_queue::SimpleQueue,
@@ -113,6 +113,7 @@ pub use crate::{
     patterns::schedule::{MissedTickBehavior, Schedule, ScheduleBuilder, ScheduleCounts, Ticks},
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
+        batch::Batch,
         broker_core::{
             AuthenticatedUser, DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport,
         },

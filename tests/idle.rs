@@ -89,7 +89,7 @@ fn idle_workers_use_no_processor_time() {
     // All of them have worked before they are idle.
     for queue in ["first", "second", "third", "fourth"] {
         let messages = broker.producer::<u32>(queue).unwrap().publish_batch(0..100);
-        assert!(messages.into_iter().all(|published| published.is_ok()));
+        assert!(messages.iter().all(|published| published.is_ok()));
     }
     for _ in 0..400 {
         is_done.recv().unwrap();
@@ -110,7 +110,7 @@ fn idle_workers_use_no_processor_time() {
     });
     let waiting = waiting.spawn().unwrap();
     let messages = broker.producer::<u32>("sixth").unwrap().publish_batch(0..2);
-    assert!(messages.into_iter().all(|published| published.is_ok()));
+    assert!(messages.iter().all(|published| published.is_ok()));
 
     // The first second is for work that still goes on.
     thread::sleep(Duration::from_secs(1));

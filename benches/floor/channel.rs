@@ -26,8 +26,8 @@ pub fn groups(options: &Options) -> Vec<Group> {
             .row("raw-bytes", None, messages, |n| {
                 raw::channel::<Vec<u8>>(n, 1, 1)
             })
-            .row("leveret-channel", None, messages, |n| amqp(n, false))
-            .row("leveret-confirms", None, messages, |n| amqp(n, true)),
+            .row("leveret-channel", Some(0.5), messages, |n| amqp(n, false))
+            .row("leveret-confirms", Some(0.5), messages, |n| amqp(n, true)),
     ]
 }
 

@@ -16,6 +16,35 @@ use std::{
 
 use core_affinity::CoreId;
 
+/// The distance between two cores. Ratios differ by half between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pace {
+    Near,
+    Far,
+}
+
+/// A round trip of at least this time is one between far cores. Near ones take 30 to 120 ns, far
+/// ones 300 to 500 ns.
+const FAR: Duration = Duration::from_nanos(200);
+
+impl Pace {
+    pub const ALL: [Pace; 2] = [Pace::Near, Pace::Far];
+
+    pub fn of(round_trip: Duration) -> Pace {
+        match round_trip < FAR {
+            true => Pace::Near,
+            false => Pace::Far,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Pace::Near => "near",
+            Pace::Far => "far",
+        }
+    }
+}
+
 /// Two cores to pin threads to, if the machine has them.
 pub fn two() -> Option<[CoreId; 2]> {
     let cores = core_affinity::get_core_ids()?;

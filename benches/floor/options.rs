@@ -10,6 +10,9 @@ pub struct Options {
     pub rounds: usize,
     /// The run only checks that all rows work. Its times are meaningless.
     pub quick: bool,
+    /// Whether the allocator is mimalloc, which hides less of the broker's own cost.
+    #[allow(dead_code, reason = "the floor bench uses it")]
+    pub mimalloc: bool,
     only: HashSet<String>,
 }
 
@@ -41,6 +44,7 @@ impl Options {
                 .next_multiple_of(640),
             rounds: rounds.unwrap_or(if quick { 1 } else { 17 }) as usize,
             quick,
+            mimalloc: false,
             only,
         }
     }

@@ -26,17 +26,20 @@ pub fn groups(options: &Options) -> Vec<Group> {
         Group::throughput("features")
             .row("leveret", None, messages, |n| direct::<Msg>(n, 1, 1))
             .row("leveret-all-features", Some(0.5), messages, |n| {
-                with_features(n, &[Properties::new()])
+                through(with_all_features(), n, &[Properties::new()])
             })
-            .row("leveret-priorities", Some(0.5), messages, |n| {
-                with_features(n, &priorities())
+            .row("leveret-all-priorities", Some(0.5), messages, |n| {
+                through(with_all_features(), n, &priorities())
             })
-            .row("leveret-budget", Some(0.5), messages, with_budget),
+            .row("leveret-priorities", Some(0.85), messages, |n| {
+                through(with_priorities(), n, &priorities())
+            })
+            .row("leveret-budget", Some(0.85), messages, with_budget),
         Group::throughput("queues")
             .row("leveret-one", None, queues * EACH, |n| {
                 direct::<Msg>(n, 1, 1)
             })
-            .row("leveret-100k", Some(0.5), queues * EACH, move |n| {
+            .row("leveret-100k", Some(0.4), queues * EACH, move |n| {
                 crowd.get_or_init(|| Crowd::new(queues)).run(n)
             }),
     ]
@@ -48,20 +51,28 @@ fn priorities() -> Vec<Properties> {
         .collect()
 }
 
-/// Through a queue with a time to live, a length limit, priorities and a dead-letter exchange. None
-/// of these features has to act. The messages use the properties in turn.
-fn with_features(messages: u64, properties: &[Properties]) -> Duration {
+/// A queue with priorities and nothing else.
+fn with_priorities() -> Queue {
+    Queue::new("floor").max_priority(PRIORITIES)
+}
+
+/// A queue with a time to live, a length limit, priorities and a dead-letter exchange. None of
+/// these features has to act.
+fn with_all_features() -> Queue {
+    with_priorities()
+        .message_ttl(Duration::from_secs(3600))
+        .max_length(1 << 32)
+        .dead_letter_exchange("dead")
+}
+
+/// Through this queue. The messages use the properties in turn.
+fn through(queue: Queue, messages: u64, properties: &[Properties]) -> Duration {
     let broker = Broker::new();
     let exchange = Exchange::direct("floor");
     broker
         .declare(&Queue::new("dead").bind(Exchange::fanout("dead"), ""))
         .expect("a new queue");
-    let queue = Queue::new("floor")
-        .message_ttl(Duration::from_secs(3600))
-        .max_length(1 << 32)
-        .max_priority(PRIORITIES)
-        .dead_letter_exchange("dead")
-        .bind(&exchange, "floor");
+    let queue = queue.bind(&exchange, "floor");
     let producers: Vec<Producer<Msg>> = properties
         .iter()
         .map(|properties| {

@@ -1,6 +1,6 @@
 //! The output: a line for each row as soon as it is measured, and a table at the end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One row of the output.
 pub struct Line {
@@ -12,13 +12,17 @@ pub struct Line {
     pub ratio: Option<f64>,
     pub goal: Option<String>,
     pub met: Option<bool>,
+    /// The distance of the cores, if the row depends on it.
+    pub pace: Option<&'static str>,
 }
 
 pub struct Report {
     quick: bool,
     lines: Vec<Line>,
-    /// The round-trip time between the cores in nanoseconds, by shape.
-    trips: HashMap<String, f64>,
+    /// The round-trip time between the cores in nanoseconds, by shape and pace.
+    trips: HashMap<(String, Option<&'static str>), f64>,
+    /// The shapes that were not measured at each pace.
+    missing: BTreeMap<&'static str, Vec<String>>,
     rounds: usize,
     repeated: usize,
     dirty: usize,
@@ -31,6 +35,7 @@ impl Report {
             quick,
             lines: Vec::new(),
             trips: HashMap::new(),
+            missing: BTreeMap::new(),
             rounds: 0,
             repeated: 0,
             dirty: 0,
@@ -38,11 +43,17 @@ impl Report {
     }
 
     /// Adds the core distance of a group: the time of a cache line from core to core and back
-    /// during its rounds, in nanoseconds.
-    pub fn group(&mut self, shape: &str, trip: Option<f64>) {
+    /// during its rounds at this pace, in nanoseconds.
+    pub fn group(&mut self, shape: &str, pace: Option<&'static str>, trip: Option<f64>) {
         if let Some(trip) = trip {
-            self.trips.insert(shape.to_owned(), trip);
+            self.trips.insert((shape.to_owned(), pace), trip);
         }
+    }
+
+    /// Records that the machine did not have a pace while a group ran.
+    pub fn without_pace(&mut self, shape: &str, pace: &'static str) {
+        let shapes = self.missing.entry(pace).or_default();
+        shapes.push(shape.to_owned());
     }
 
     /// Adds a round that counts. `dirty` if other processes were busy during it.
@@ -58,13 +69,14 @@ impl Report {
 
     pub fn line(&mut self, line: Line) {
         println!(
-            "floor,{},{},{:.1},{},{},{}",
+            "floor,{},{},{:.1},{},{},{},{}",
             line.shape,
             line.row,
             line.median,
             line.ratio.map_or("-".into(), |x| format!("{x:.2}")),
             line.goal.as_deref().unwrap_or("-"),
             self.verdict(&line),
+            line.pace.unwrap_or("-"),
         );
         self.lines.push(line);
     }
@@ -84,25 +96,27 @@ impl Report {
             longest.unwrap_or(0) + 2
         };
         let (shapes, rows) = (width(|line| &line.shape), width(|line| &line.row));
-        let mut last = "";
+        let mut last = ("", None);
         println!();
         for line in &self.lines {
-            let new = line.shape != last;
-            if new && !last.is_empty() {
+            let new = (&*line.shape, line.pace) != last;
+            if new && !last.0.is_empty() {
                 println!();
             }
-            last = &line.shape;
-            let trip = self.trips.get(last).filter(|_| new);
+            last = (&line.shape, line.pace);
+            let group = (line.shape.clone(), line.pace);
+            let trip = self.trips.get(&group).filter(|_| new);
             let text = format!(
                 "{:shapes$}{:rows$}{:>16}  {:>6}  {:8}{}{}",
-                if new { last } else { "" },
+                if new { last.0 } else { "" },
                 line.row,
                 amount(line.median, line.unit),
                 line.ratio.map_or(String::new(), |x| format!("{x:.2}x")),
                 line.goal.as_deref().unwrap_or(""),
                 self.verdict(line).replace('-', ""),
                 trip.map_or(String::new(), |ns| format!(
-                    "core to core and back {ns:.0} ns"
+                    "{} cores: to the other and back {ns:.0} ns",
+                    line.pace.unwrap_or("two"),
                 )),
             );
             println!("{}", text.trim_end());
@@ -111,6 +125,9 @@ impl Report {
         if self.quick {
             println!("quick: everything ran, nothing was measured");
             return;
+        }
+        for (pace, shapes) in &self.missing {
+            println!("the cores were never {pace} during {}", shapes.join(", "));
         }
         let goals = self.lines.iter().filter_map(|line| line.met);
         let met = goals.clone().filter(|&met| met).count();

@@ -21,9 +21,11 @@ impl Selective {
 
     fn words(&mut self) -> Vec<String> {
         let depth = 3 + self.below(4);
-        (0..depth)
-            .map(|_| format!("word{}", self.below(VOCABULARY)))
-            .collect()
+        (0..depth).map(|_| self.word()).collect()
+    }
+
+    pub fn word(&mut self) -> String {
+        format!("word{}", self.below(VOCABULARY))
     }
 
     pub fn key(&mut self) -> String {

@@ -17,10 +17,10 @@ use super::{group::Group, options::Options, plain_trie::PlainTrie, selective::Se
 
 /// The number of keys that are used in turn. It is so large that the nodes of a key are no longer
 /// in the first-level cache when the key is used again.
-const KEYS: u64 = 10_000;
+pub const KEYS: u64 = 10_000;
 
 /// The number of bindings of each queue.
-const EACH: u64 = 4;
+pub const EACH: u64 = 4;
 
 type Patterns = fn(&mut Selective) -> String;
 
@@ -53,7 +53,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
 }
 
 /// The same bindings in both structures, and keys.
-struct Set {
+pub struct Set {
     broker: Broker,
     exchange: Exchange,
     trie: PlainTrie,
@@ -62,7 +62,7 @@ struct Set {
 }
 
 impl Set {
-    fn new(bindings: u64, pattern: Patterns) -> Set {
+    pub fn new(bindings: u64, pattern: Patterns) -> Set {
         let mut selective = Selective::new();
         let broker = Broker::new();
         let exchange = Exchange::topic("floor");
@@ -125,7 +125,7 @@ impl Set {
         self.time(lookups, |key| self.trie.route(key))
     }
 
-    fn leveret(&self, lookups: u64) -> Duration {
+    pub fn leveret(&self, lookups: u64) -> Duration {
         self.time(lookups, |key| self.route(key))
     }
 }

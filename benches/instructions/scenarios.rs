@@ -60,6 +60,24 @@ pub const SCENARIOS: &[Scenario] = &[
         run: fanout::run,
     },
     Scenario {
+        name: "batch",
+        module: "batch",
+        steps: &["publish", "receive", "acknowledge"],
+        run: batch::run,
+    },
+    Scenario {
+        name: "priority",
+        module: "message",
+        steps: &["publish", "receive+look", "acknowledge"],
+        run: features::run_with_priorities,
+    },
+    Scenario {
+        name: "budget",
+        module: "message",
+        steps: &["publish", "receive+look", "acknowledge"],
+        run: features::run_with_budget,
+    },
+    Scenario {
         name: "channel",
         module: "channel",
         steps: &["basic_publish", "basic_get", "basic_ack"],
@@ -158,7 +176,11 @@ mod message {
     pub fn run_on(broker: &Broker, cycles: u64) {
         let queue = Queue::new("instructions");
         let producer = broker.producer(&queue).expect("a new queue");
-        let consumer = broker.consumer(&queue).expect("the queue is free");
+        run_between(broker, &queue, producer, cycles);
+    }
+
+    pub fn run_between(broker: &Broker, queue: &Queue, producer: Producer<Plain>, cycles: u64) {
+        let consumer = broker.consumer(queue).expect("the queue is free");
         for _ in 0..cycles {
             for id in 0..CYCLE {
                 let published = publish(&producer, id).expect("the broker is there");
@@ -350,6 +372,73 @@ mod fanout {
     fn publish(producer: &Producer<Plain>, id: u64) {
         let published = producer.publish(Plain::make(id));
         assert_eq!(published.expect("the broker is there").routed, QUEUES);
+    }
+}
+
+/// Many messages at once. Each step is called once for a cycle.
+mod batch {
+    use std::time::Duration;
+
+    use leveret::{Batch, Broker, Consumer, Producer, PublishResults, Queue};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let queue = Queue::new("instructions");
+        let producer = broker.producer(&queue).expect("a new queue");
+        let consumer = broker.consumer(&queue).expect("the queue is free");
+        for _ in 0..cycles {
+            let published = publish(&producer);
+            assert!(published.iter().all(Result::is_ok));
+            let batch = receive(&consumer);
+            assert!(batch.iter().map(|delivery| delivery.id).eq(0..CYCLE));
+            acknowledge(batch).expect("the broker is there");
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Plain>) -> PublishResults<Plain> {
+        producer.publish_batch((0..CYCLE).map(Plain::make))
+    }
+
+    #[inline(never)]
+    fn receive(consumer: &Consumer<Plain>) -> Batch<Plain> {
+        let batch = consumer.recv_batch(CYCLE as usize, Duration::ZERO);
+        batch.expect("the broker is there")
+    }
+
+    #[inline(never)]
+    fn acknowledge(batch: Batch<Plain>) -> leveret::Result {
+        batch.ack_all()
+    }
+}
+
+/// The same messages, through queues that do more.
+mod features {
+    use leveret::{Broker, Budget, Properties, Queue};
+
+    use super::message;
+
+    pub fn run_with_priorities(cycles: u64) {
+        let broker = Broker::new();
+        let queue = Queue::new("instructions").max_priority(4);
+        let producer = broker
+            .producer_builder(&queue)
+            .properties(Properties::new().priority(2))
+            .build()
+            .expect("a new queue");
+        message::run_between(&broker, &queue, producer, cycles);
+    }
+
+    pub fn run_with_budget(cycles: u64) {
+        let broker = Broker::new();
+        let budget = Budget::new("instructions", 1 << 40).block();
+        broker.declare(&budget).expect("a new budget");
+        let queue = Queue::new("instructions").budget("instructions");
+        let producer = broker.producer(&queue).expect("a new queue");
+        message::run_between(&broker, &queue, producer, cycles);
     }
 }
 

@@ -21,7 +21,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "waiting-64-bytes",
         unit: "bytes",
-        goal: Some(200.0),
+        goal: Some(152.0),
         measure: |options| waiting::<[u64; 8]>(options, |id| [id; 8]),
     },
     Row {
@@ -57,13 +57,13 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "queue-used",
         unit: "bytes",
-        goal: Some(1500.0),
+        goal: Some(1_500.0),
         measure: |options| idle(options, 1, true),
     },
     Row {
         name: "queue-used-by-a-burst",
         unit: "bytes",
-        goal: Some(1600.0),
+        goal: Some(1_600.0),
         measure: |options| idle(options, 300, true),
     },
 ];

@@ -12,5 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     println!("allocator: mimalloc");
-    floor::main();
+    let mut options = floor::Options::read();
+    options.mimalloc = true;
+    floor::measure(options);
 }

@@ -24,6 +24,7 @@ mod ends;
 mod feeds;
 mod histories;
 mod journal;
+mod known_routes;
 mod limits;
 mod notify;
 mod ordered;

@@ -19,6 +19,7 @@ pub(crate) mod feed;
 pub(crate) mod keyed_list;
 pub(crate) mod regex;
 pub(crate) mod signal;
+pub(crate) mod spare;
 pub(crate) mod sync;
 pub(crate) mod time_out;
 pub(crate) mod timers;

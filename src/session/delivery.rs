@@ -302,6 +302,13 @@ impl<T: Payload> Delivery<T> {
         self.info.unacked.ack()
     }
 
+    /// Takes out the origin of a message that is only to be acknowledged, by the caller and
+    /// together with others. Also returns its size. `None` if it needs more, or is settled.
+    #[inline]
+    pub(super) fn release_for_ack(&mut self) -> Option<(Arc<DeliveryOrigin>, u64)> {
+        self.info.unacked.release_for_ack()
+    }
+
     /// Takes the delivery apart: the payload, if it is not in the message itself, and the rest.
     pub(crate) fn into_parts(mut self) -> (Option<Box<T>>, DeliveryInfo) {
         let opened = self.opened.take();

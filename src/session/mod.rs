@@ -12,6 +12,7 @@
     )
 )]
 pub(crate) mod backend;
+pub(crate) mod batch;
 pub(crate) mod broker_core;
 #[cfg_attr(
     not(any(test, feature = "rabbitmq")),

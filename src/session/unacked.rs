@@ -103,7 +103,7 @@ impl DeliveryOrigin {
 
     /// Keeps the handle of a settled delivery for the next one.
     #[inline]
-    fn spare(origin: Arc<DeliveryOrigin>) {
+    pub(super) fn spare(origin: Arc<DeliveryOrigin>) {
         // A thread whose locals are destroyed already keeps nothing.
         let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
     }
@@ -274,7 +274,10 @@ impl DeliveryOrigin {
 /// now. It is not inlined, since few queues have a budget.
 #[inline(never)]
 fn refund(account: &Account, bytes: u64) {
-    account.refund(bytes).into_iter().for_each(Wake::wake);
+    let wakes = account.refund(bytes);
+    if !wakes.is_empty() {
+        wakes.into_iter().for_each(Wake::wake);
+    }
 }
 
 impl Source for DeliveryOrigin {
@@ -419,6 +422,17 @@ impl Unacked {
             // Only a remote engine fails, and a channel has none.
             let _ = origin.ack(1, self.envelope.size(), None);
         }
+    }
+
+    /// Takes out the origin, for an acknowledgement together with other messages, with the size of
+    /// the message. `None` if the message needs more than that, or is settled.
+    #[inline]
+    pub(super) fn release_for_ack(&mut self) -> Option<(Arc<DeliveryOrigin>, u64)> {
+        let is_plain = |origin: &mut Arc<DeliveryOrigin>| {
+            origin.consumer.is_some() && origin.holders.is_plain()
+        };
+        let origin = self.origin.take_if(is_plain)?;
+        Some((origin, self.envelope.size()))
     }
 
     /// Rejects the message. A second call does nothing. A message without its payload cannot

@@ -89,7 +89,7 @@ const FOLDERS: &[Folder] = &[
         holds: "locks, waiting, clocks, timers, panics of user code",
         floors: &[
             never(&["catch_panic", "keyed_list", "sync"]),
-            may(&["contained", "regex", "user_drop"]),
+            may(&["contained", "regex", "spare", "user_drop"]),
             may(&["clock"]),
             may(&["waiter"]),
             may(&["block_on", "completion", "feed", "signal"]),
@@ -125,6 +125,7 @@ const FOLDERS: &[Folder] = &[
         floors: &[
             may(&[
                 "backend",
+                "batch",
                 "callers",
                 "delay_queue",
                 "delivery",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use super::{
     blocked::{Place, WaitsFor},
     budget::BudgetCore,
@@ -10,7 +12,10 @@ use super::{
     outcome::PushError,
 };
 use crate::runtime::{
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
     waiter::{WaitList, Wake},
 };
 
@@ -21,10 +26,16 @@ pub(crate) struct Account {
     refusing: Vec<Arc<BudgetCore>>,
     /// The budgets that make publishers wait, in the order of their lines.
     blocking: Vec<Arc<BudgetCore>>,
-    /// The bytes that the queue has paid to each budget and that were not refunded. It is 0 after
-    /// the queue is deleted, so that a later refund is not a second one.
+    /// All bytes that the queue has ever paid to each budget. Written under the queue's lock.
     paid: AtomicU64,
+    /// Those of them that were refunded, or [`CLOSED`] and more after the queue is deleted, so that
+    /// a later refund is not a second one. Written by the holders of deliveries, on a cache line of
+    /// its own.
+    refunded: CachePadded<AtomicU64>,
 }
+
+/// No account has as many bytes refunded.
+const CLOSED: u64 = 1 << 63;
 
 impl Account {
     /// `None` if no budget covers the queue. The budget that the queue names comes first, the
@@ -38,6 +49,7 @@ impl Account {
             refusing,
             blocking,
             paid: AtomicU64::new(0),
+            refunded: CachePadded::new(AtomicU64::new(0)),
         }))
     }
 
@@ -48,6 +60,27 @@ impl Account {
     /// Whether `budget` covers the queue.
     pub(crate) fn is_with(&self, budget: &Arc<BudgetCore>) -> bool {
         self.budgets().any(|other| Arc::ptr_eq(other, budget))
+    }
+
+    /// Whether one budget covers the queue.
+    pub(super) fn is_single(&self) -> bool {
+        self.budgets().count() == 1
+    }
+
+    /// Pays for a new message if a [single](Self::is_single) budget has room for it and no
+    /// publisher waits there. Called under the queue's lock.
+    #[inline]
+    pub(super) fn try_pay(account: Option<&Account>, bytes: u64) -> bool {
+        let Some(account) = account else { return false };
+        let is_paid = match (&*account.refusing, &*account.blocking) {
+            ([budget], []) => budget.pay_within(bytes),
+            ([], [budget]) => budget.try_pay(bytes),
+            _ => false,
+        };
+        if is_paid {
+            account.note_paid(bytes);
+        }
+        is_paid
     }
 
     /// Identifies the account in the lines of its budgets.
@@ -69,7 +102,7 @@ impl Account {
     /// queue's lock, before any consumer can have the message.
     pub(super) fn charge(&self, bytes: u64) {
         self.budgets().for_each(|budget| budget.charge(bytes));
-        self.paid.fetch_add(bytes, SeqCst);
+        self.note_paid(bytes);
     }
 
     /// As [`charge`](Self::charge) for a publisher's message, which may be refused. If a blocking
@@ -111,8 +144,13 @@ impl Account {
                 return Err(PushError::Refused(None));
             }
         }
-        self.paid.fetch_add(bytes, SeqCst);
+        self.note_paid(bytes);
         Ok(())
+    }
+
+    /// The queue's lock is held, so that this needs no atomic addition.
+    fn note_paid(&self, bytes: u64) {
+        self.paid.store(self.paid.load(Relaxed) + bytes, Relaxed);
     }
 
     /// Uses up what a publisher has paid in the lines, for its message.
@@ -149,28 +187,47 @@ impl Account {
 
     /// Refunds the bytes of a message that has left for good. Returns publishers to be woken
     /// without any lock.
+    #[inline]
     #[must_use = "the returned waiters must be woken"]
     pub(crate) fn refund(&self, bytes: u64) -> Vec<Wake> {
-        let less = |paid: u64| Some(paid.saturating_sub(bytes));
-        let paid = match self.paid.fetch_update(SeqCst, SeqCst, less) {
-            Ok(paid) | Err(paid) => paid,
-        };
-        self.refund_all(bytes.min(paid))
+        match self.refunded.fetch_add(bytes, SeqCst) < CLOSED {
+            true => self.refund_all(bytes),
+            false => Vec::new(),
+        }
     }
 
-    /// Refunds everything because the queue is deleted. Its publishers do not wait any more.
+    /// Refunds everything because the queue is deleted. Its publishers do not wait any more. Called
+    /// under the queue's lock.
     #[must_use = "the returned waiters must be woken"]
     pub(super) fn close(&self) -> Vec<Wake> {
-        let mut wakes = self.refund_all(self.paid.swap(0, SeqCst));
+        let paid = self.paid.load(Relaxed);
+        let left = match self.refunded.swap(CLOSED, SeqCst) {
+            refunded if refunded < CLOSED => paid.saturating_sub(refunded),
+            _ => 0,
+        };
+        let mut wakes = self.refund_all(left);
         for budget in &self.blocking {
             wakes.append(&mut budget.release(self.id()));
         }
         wakes
     }
 
+    #[inline]
     fn refund_all(&self, bytes: u64) -> Vec<Wake> {
-        let budgets = self.budgets();
-        budgets.flat_map(|budget| budget.refund(bytes)).collect()
+        // Most queues have one budget.
+        match (&*self.refusing, &*self.blocking) {
+            ([budget], []) | ([], [budget]) => budget.refund(bytes),
+            _ => self.refund_to_each(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn refund_to_each(&self, bytes: u64) -> Vec<Wake> {
+        let mut wakes = Vec::new();
+        for budget in self.budgets() {
+            wakes.append(&mut budget.refund(bytes));
+        }
+        wakes
     }
 }
 

@@ -6,6 +6,8 @@
 //!
 //! Knows nothing of messages, queues or virtual hosts. Its lock is a leaf.
 
+use crossbeam_utils::CachePadded;
+
 use super::line::{Line, LinePlace};
 use crate::{
     model::{
@@ -15,7 +17,10 @@ use crate::{
     runtime::{
         sync::{
             Mutex, MutexGuard,
-            atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+            atomic::{
+                AtomicBool, AtomicU64,
+                Ordering::{Relaxed, SeqCst},
+            },
         },
         waiter::{WaitList, Wake},
     },
@@ -27,13 +32,25 @@ pub(crate) struct BudgetCore {
     name: Name,
     limit: u64,
     policy: BudgetPolicy,
-    /// The bytes of all messages that are paid for, and of the publishers that were given room.
-    paid: AtomicU64,
+    paid: CachePadded<Paid>,
+    /// All bytes that were ever refunded. Written by those who settle messages.
+    refunded: CachePadded<AtomicU64>,
     /// Whether a publisher waits. Written under the lock of `line`, read by threads that refund
     /// bytes and by publishers that need not wait.
     watched: AtomicBool,
     /// Publishers that wait for room.
     line: Mutex<Line>,
+}
+
+/// What publishers have paid. They write it, and those who settle messages write
+/// [`BudgetCore::refunded`]. So neither side takes the other one's cache line at each message.
+#[derive(Debug, Default)]
+struct Paid {
+    /// The bytes of all messages that were ever paid for, and of the publishers that were given
+    /// room.
+    bytes: AtomicU64,
+    /// The refunded bytes as a publisher has seen them last, or fewer.
+    seen_refunded: AtomicU64,
 }
 
 impl BudgetCore {
@@ -42,7 +59,8 @@ impl BudgetCore {
             name,
             limit: description.limit(),
             policy: description.policy(),
-            paid: AtomicU64::new(0),
+            paid: CachePadded::default(),
+            refunded: CachePadded::default(),
             watched: AtomicBool::new(false),
             line: Mutex::default(),
         }
@@ -59,8 +77,14 @@ impl BudgetCore {
     /// The bytes of all messages that are paid for now.
     pub(crate) fn used(&self) -> u64 {
         let line = self.line.lock();
-        let paid = self.paid.load(SeqCst);
-        paid.wrapping_sub(line.granted().bytes)
+        self.unrefunded().saturating_sub(line.granted().bytes)
+    }
+
+    /// The bytes that are paid and not refunded.
+    fn unrefunded(&self) -> u64 {
+        // In this order, so that a message that comes and goes meanwhile does not make it negative.
+        let refunded = self.refunded.load(SeqCst);
+        self.paid.bytes.load(SeqCst).wrapping_sub(refunded)
     }
 
     /// How many publishers wait for room.
@@ -70,7 +94,7 @@ impl BudgetCore {
 
     /// Whether `bytes` fit now.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
-        self.paid_with(self.paid.load(SeqCst), bytes).is_some()
+        self.fits(self.unrefunded(), bytes)
     }
 
     /// Whether a publisher of `bytes` would wait now.
@@ -78,23 +102,46 @@ impl BudgetCore {
         self.watched.load(SeqCst) || !self.has_room(bytes)
     }
 
-    /// `paid` with `bytes` more. `None` if that would cross the limit. A blocking budget lets the
-    /// first message in, whatever its size, so that no publisher waits forever.
-    fn paid_with(&self, paid: u64, bytes: u64) -> Option<u64> {
-        let is_first = paid == 0 && !self.refuses();
-        let sum = paid.checked_add(bytes)?;
-        (is_first || sum <= self.limit).then_some(sum)
+    /// Whether `bytes` fit beside those that are used. A blocking budget lets the first message in,
+    /// whatever its size, so that no publisher waits forever.
+    fn fits(&self, used: u64, bytes: u64) -> bool {
+        let is_first = used == 0 && !self.refuses();
+        is_first || used.checked_add(bytes).is_some_and(|sum| sum <= self.limit)
     }
 
     /// Pays for a message that is never refused.
     pub(super) fn charge(&self, bytes: u64) {
-        self.paid.fetch_add(bytes, SeqCst);
+        self.paid.bytes.fetch_add(bytes, SeqCst);
     }
 
     /// Pays `bytes`, unless that would cross the limit.
+    #[inline]
     pub(super) fn pay_within(&self, bytes: u64) -> bool {
-        let within = |paid| self.paid_with(paid, bytes);
-        self.paid.fetch_update(SeqCst, SeqCst, within).is_ok()
+        let mut paid = self.paid.bytes.load(SeqCst);
+        loop {
+            let seen = self.paid.seen_refunded.load(Relaxed);
+            if !self.fits(paid.wrapping_sub(seen), bytes) && !self.fits_now(paid, bytes) {
+                // Only a sum that is still the same can tell that there is no room.
+                match self.paid.bytes.load(SeqCst) {
+                    now if now == paid => return false,
+                    now => paid = now,
+                }
+                continue;
+            }
+            let more = paid.wrapping_add(bytes);
+            match (self.paid.bytes).compare_exchange(paid, more, SeqCst, SeqCst) {
+                Ok(_) => return true,
+                Err(now) => paid = now,
+            }
+        }
+    }
+
+    /// As [`fits`](Self::fits), after a look at the refunds.
+    #[inline(never)]
+    fn fits_now(&self, paid: u64, bytes: u64) -> bool {
+        let refunded = self.refunded.load(SeqCst);
+        self.paid.seen_refunded.store(refunded, Relaxed);
+        self.fits(paid.wrapping_sub(refunded), bytes)
     }
 
     /// Pays for a publisher that does not wait, unless another one waits.
@@ -123,8 +170,8 @@ impl BudgetCore {
         // Pairs with `refund`: both write first and read second, so one of the two sees the other.
         //
         //   refund                           publisher, under the lock of the line
-        //   paid -= bytes                    watched = true
-        //   reads watched: true -> serves    reads paid: there is room, or it stays in line
+        //   refunded += bytes                watched = true
+        //   reads watched: true -> serves    reads refunded: there is room, or it stays in line
         //
         // If either side read first, both could miss, and the publisher would wait forever.
         self.watched.store(true, SeqCst);
@@ -147,9 +194,10 @@ impl BudgetCore {
     }
 
     /// Refunds bytes. Returns the publishers that have room now, to be woken without any lock.
+    #[inline]
     #[must_use = "the returned waiters must be woken"]
     pub(super) fn refund(&self, bytes: u64) -> Vec<Wake> {
-        self.paid.fetch_sub(bytes, SeqCst);
+        self.refunded.fetch_add(bytes, SeqCst);
         match self.watched.load(SeqCst) {
             true => self.serve(&mut self.line.lock()),
             false => Vec::new(),
@@ -166,7 +214,7 @@ impl BudgetCore {
     pub(super) fn leave(&self, own: &LinePlace) -> Vec<Wake> {
         let mut line = self.line.lock();
         if line.leave(own) {
-            self.paid.fetch_sub(own.size(), SeqCst);
+            self.refunded.fetch_add(own.size(), SeqCst);
         }
         self.serve(&mut line)
     }
@@ -185,7 +233,7 @@ impl BudgetCore {
         let before = line.granted().bytes;
         let mut wakes = line.release(Some(owner));
         let released = line.granted().bytes.wrapping_sub(before);
-        self.paid.fetch_add(released, SeqCst);
+        self.paid.bytes.fetch_add(released, SeqCst);
         wakes.append(&mut self.serve(&mut line));
         wakes
     }

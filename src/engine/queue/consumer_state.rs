@@ -149,6 +149,19 @@ pub(super) struct InboxCommit<'a> {
 }
 
 impl InboxCommit<'_> {
+    /// As [`commit`](Self::commit), for one message or more. Each wakes a receiver.
+    pub(super) fn commit_run(self, was_empty: bool, added: MessageTotals, effects: &mut Effects) {
+        let InboxCommit { waiting, .. } = self;
+        for _ in 1..added.messages {
+            match waiting.take_one() {
+                None => break,
+                wake => effects.wake(wake),
+            }
+        }
+        let commit = InboxCommit { waiting, ..self };
+        effects.wake(commit.commit(was_empty, added));
+    }
+
     /// Counts messages that were put into the inbox. Returns one receiver to be woken.
     #[inline(always)]
     #[must_use = "a receiver that was claimed must be woken"]
@@ -317,15 +330,7 @@ impl ConsumerState {
         if taken.messages == 0 {
             return false;
         }
-        effects.wake(commit.commit(was_empty, taken));
-        if let DeliveryTarget::Inbox(inbox) = &mut self.target {
-            for _ in 1..taken.messages {
-                match inbox.waiting.take_one() {
-                    None => break,
-                    wake => effects.wake(wake),
-                }
-            }
-        }
+        commit.commit_run(was_empty, taken, effects);
         true
     }
 
@@ -333,13 +338,24 @@ impl ConsumerState {
     /// before is left.
     #[inline(always)]
     pub(super) fn reserve<'a>(&'a mut self, turns: &'a mut Turns, last: u32) -> Option<Slot<'a>> {
-        let has_credit = self.prefetch == 0 || self.delivered.available > last;
-        if !has_credit || self.auto_ack {
+        let credit = match self.prefetch {
+            0 => usize::MAX,
+            _ => self.delivered.available.saturating_sub(last) as usize,
+        };
+        if credit == 0 || self.auto_ack {
             return None;
         }
+        // Consumers that take turns get one message each.
+        let in_turn = !turns.is_first_alone();
         let (list, commit) = self.inbox(Some(turns))?;
-        (list.len() < list.capacity()).then_some(Slot {
+        let room = match list.capacity() - list.len() {
+            0 => return None,
+            _ if in_turn => 1,
+            free => free.min(credit),
+        };
+        Some(Slot {
             list,
+            room,
             commit: Commit::Inbox(commit),
         })
     }

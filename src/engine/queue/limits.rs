@@ -67,13 +67,15 @@ impl QueueState {
         let settings = &self.settings;
         let overflow = settings.overflow;
         self.is_limited = settings.max_length.is_some() || settings.max_length_bytes.is_some();
-        self.is_selective = self.deleted
-            || self.account.is_some()
+        let besides = self.deleted
             || self.storage.is_some()
             || self.has_trigger()
             || self.consumers.has_slow_policy()
             || self.kind.is_stream()
             || overflow.is_some_and(|overflow| overflow != Overflow::DropHead);
+        let account = self.account.as_ref();
+        self.is_selective = besides || account.is_some();
+        self.only_pays = !besides && account.is_some_and(|account| account.is_single());
     }
 
     /// Admits a message of `size` bytes to the ready messages, and pays the budgets for it, or
@@ -174,7 +176,7 @@ impl QueueState {
 
     /// Dead-letters or drops expired messages at the head. Those behind an unexpired one stay, as
     /// in RabbitMQ.
-    #[inline]
+    #[inline(always)]
     pub(super) fn expire(&mut self, now: u64, effects: &mut Effects) {
         if now != 0 && self.timing.has_deadlines() {
             self.expire_ready(now, effects);

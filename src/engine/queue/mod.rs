@@ -48,6 +48,7 @@ mod outlook;
 mod overdue;
 mod paused;
 mod permit;
+mod push;
 mod ready;
 mod retired;
 mod returns;
@@ -90,12 +91,12 @@ pub(crate) use self::{
 };
 pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace, stream::view};
 
-use std::{fmt, hash, sync::OnceLock, vec};
+use std::{fmt, hash, sync::OnceLock};
 
 use self::{hints::PublishHints, storage::Storage};
 use crate::{
     engine::store::StoredQueue,
-    message::{envelope::Envelope, payload::Payload},
+    message::envelope::Envelope,
     model::{
         arguments::{QueueArguments, QueueType},
         message_totals::MessageTotals,
@@ -223,58 +224,8 @@ impl QueueCore {
     }
 }
 
-/// The ways into the queue, and the operations without effects.
+/// The operations without effects.
 impl QueueCore {
-    /// Puts a message into the queue if a slot is free at once. One critical section reserves the
-    /// slot, writes the message and counts it. Wakes a receiver afterwards.
-    ///
-    /// `make` makes the message from the payload and its position. It runs under the lock and must
-    /// not run user code.
-    ///
-    /// # Errors
-    /// Returns the payload if the message needs any other check.
-    #[inline]
-    pub(crate) fn try_push<P: Payload>(
-        &self,
-        size: u64,
-        payload: P,
-        make: impl FnOnce(P, u64) -> Envelope,
-    ) -> Result<(), P> {
-        if self.is_timed() {
-            return self.try_append(payload, make);
-        }
-        let mut state = self.lock();
-        let Some(permit) = state.reserve() else {
-            return Err(payload);
-        };
-        let wake = permit.send(size, |position| make(payload, position));
-        drop(state);
-        if let Some(wake) = wake {
-            wake.wake();
-        }
-        Ok(())
-    }
-
-    /// As [`try_push`](Self::try_push) for many payloads in one critical section.
-    ///
-    /// Returns the message that the queue refused after it was made, if there is one. The payloads
-    /// behind it stay in `payloads`. All payloads stay there if the queue takes none this way.
-    pub(crate) fn try_push_run<P>(
-        &self,
-        payloads: &mut vec::IntoIter<P>,
-        size: impl Fn(&P) -> u64,
-        make: impl Fn(P, u64) -> Envelope,
-    ) -> (Option<Envelope>, Effects) {
-        let mut effects = Effects::none();
-        if self.is_timed() {
-            return (None, effects);
-        }
-        let refused = self
-            .lock()
-            .enqueue_batch(payloads, size, make, &mut effects);
-        (refused, effects)
-    }
-
     /// The number of unsettled deliveries of the consumer with this credit, without those in its
     /// inbox. The consumer may be removed.
     pub(crate) fn unsettled_of(&self, credit: &Arc<Credit>) -> u64 {

@@ -5,7 +5,7 @@
 //! makes the message in it. All other messages go through
 //! [`QueueState::enqueue`](super::QueueState::enqueue).
 
-use std::{iter, mem::MaybeUninit};
+use std::{collections::vec_deque, iter, mem::MaybeUninit};
 
 use super::{
     QueueCore, consumer_state::InboxCommit, effects::Effects, outcome::PushedBy, ready::ReadyCommit,
@@ -22,9 +22,11 @@ pub(super) struct Permit<'a> {
     pub(super) next_position: &'a mut u64,
 }
 
-/// The end of a list with capacity for one more message, and the counts of its owner.
+/// The end of a list with capacity for at least one more message, and the counts of its owner.
 pub(super) struct Slot<'a> {
     pub(super) list: &'a mut Vec<Envelope>,
+    /// How many messages may be put there one after the other.
+    pub(super) room: usize,
     pub(super) commit: Commit<'a>,
 }
 
@@ -56,7 +58,7 @@ impl Permit<'_> {
     #[inline(always)]
     #[must_use = "a receiver that was claimed must be woken"]
     pub(super) fn send(self, size: u64, make: impl FnOnce(u64) -> Envelope) -> Option<Wake> {
-        let Slot { list, commit } = self.slot;
+        let Slot { list, commit, .. } = self.slot;
         let was_empty = list.is_empty();
         let position = *self.next_position;
         if list.len() % AHEAD == 0 {
@@ -71,9 +73,37 @@ impl Permit<'_> {
         match commit {
             Commit::Inbox(inbox) => inbox.commit(was_empty, totals),
             Commit::Ready(ready) => {
-                ready.commit(size);
+                ready.commit(totals);
                 None
             }
+        }
+    }
+
+    /// As [`send`](Self::send), for as many payloads as there is capacity for. They are counted
+    /// together.
+    pub(super) fn send_run<P>(
+        self,
+        payloads: &mut vec_deque::Drain<'_, P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P, u64) -> Envelope,
+        effects: &mut Effects,
+    ) {
+        let Slot { list, room, commit } = self.slot;
+        let was_empty = list.is_empty();
+        let mut added = MessageTotals::default();
+        for payload in payloads.by_ref().take(room) {
+            if list.len() % AHEAD == 0 {
+                fetch_ahead(list);
+            }
+            added.add_message(size(&payload));
+            let position = *self.next_position;
+            list.extend(iter::once_with(|| make(payload, position)));
+            *self.next_position += 1;
+        }
+        *self.taken_in += added;
+        match commit {
+            Commit::Inbox(inbox) => inbox.commit_run(was_empty, added, effects),
+            Commit::Ready(ready) => ready.commit(added),
         }
     }
 }
@@ -97,7 +127,7 @@ impl QueueCore {
         }
         let mut effects = Effects::none();
         let mut state = self.lock();
-        if !has_priority && let Some(permit) = state.reserve() {
+        if !has_priority && let Some(permit) = state.reserve(size, None) {
             effects.wake(permit.send(size, |position| make(payload, position)));
         } else if state.deleted || state.is_selective {
             return Err(payload);
@@ -181,7 +211,9 @@ mod tests {
 
         fn publish(&mut self, payload: &str, at_once: bool) {
             let make = |position| plain(payload, position);
-            let permit = at_once.then(|| self.state.reserve()).flatten();
+            let permit = at_once
+                .then(|| self.state.reserve(payload.len() as u64, None))
+                .flatten();
             if let Some(permit) = permit {
                 self.permits += 1;
                 assert!(permit.send(payload.len() as u64, make).is_none());
@@ -330,11 +362,11 @@ mod tests {
         let others = [ranked, quorum].map(|settings| Tried::new(settings, 1, 0));
         (0..9).for_each(|_| limited.publish("x", true));
         assert!(limited.state.ready_len() > 0);
-        assert!(limited.state.reserve().is_none());
+        assert!(limited.state.reserve(1, None).is_none());
         for mut tried in others {
             (0..9).for_each(|_| tried.publish("x", true));
             assert!(tried.state.ready_len() > 0);
-            assert!(tried.state.reserve().is_some());
+            assert!(tried.state.reserve(1, None).is_some());
         }
     }
 }

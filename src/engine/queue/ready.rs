@@ -124,9 +124,9 @@ pub(super) struct ReadyCommit<'a> {
 
 impl ReadyCommit<'_> {
     #[inline(always)]
-    pub(super) fn commit(self, size: u64) {
-        self.tail.commit(size);
-        self.totals.add_message(size);
+    pub(super) fn commit(self, added: MessageTotals) {
+        self.tail.commit(added);
+        *self.totals += added;
     }
 }
 
@@ -227,39 +227,32 @@ impl Ready {
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
-    /// Whether a new message belongs to the lane of those without properties.
-    #[inline]
-    pub(super) fn is_plain(&self, envelope: &Envelope) -> bool {
-        self.order == Order::Classic(0) || self.is_of_plain_level(envelope)
-    }
-
-    #[inline(never)]
-    fn is_of_plain_level(&self, envelope: &Envelope) -> bool {
-        self.order.level(envelope) == self.order.plain_level()
-    }
-
-    /// Reserves the slot for a new message without properties, if its lane has capacity.
+    /// Reserves the slot for a new message, if its lane has capacity. `None` is a message without
+    /// properties.
     #[inline(always)]
-    pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
+    pub(super) fn reserve(&mut self, message: Option<&Envelope>) -> Option<Slot<'_>> {
         let lane = match self.lanes.as_mut_slice() {
             [lane] => lane,
             lanes => {
                 if self.overhead.is_some() {
                     return None;
                 }
-                let level = self.order.plain_level();
+                let level = match message {
+                    None => self.order.plain_level(),
+                    Some(message) => self.order.level(message),
+                };
                 let lane = lanes.get_mut(level)?;
                 // As if the message were there.
                 self.top = self.top.max(level);
                 lane
             }
         };
-        let (list, tail) = lane.arrived.tail()?;
+        let (list, room, tail) = lane.arrived.tail()?;
         let commit = Commit::Ready(ReadyCommit {
             tail,
             totals: &mut self.totals,
         });
-        Some(Slot { list, commit })
+        Some(Slot { list, room, commit })
     }
 
     /// Returns a message to its position.

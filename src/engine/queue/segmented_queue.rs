@@ -47,9 +47,9 @@ pub(super) struct TailCommit<'a> {
 
 impl TailCommit<'_> {
     #[inline(always)]
-    pub(super) fn commit(self, size: u64) {
-        *self.segment_bytes = self.segment_bytes.wrapping_add(size);
-        *self.len += 1;
+    pub(super) fn commit(self, added: MessageTotals) {
+        *self.segment_bytes = self.segment_bytes.wrapping_add(added.bytes);
+        *self.len += added.messages as usize;
     }
 }
 
@@ -83,17 +83,17 @@ impl SegmentedQueue {
             self.segments.push_back(Segment { messages, bytes: 0 });
         }
         if let Some((messages, tail)) = self.last() {
-            tail.commit(envelope.size());
+            tail.commit(MessageTotals::new(1, envelope.size()));
             messages.push(envelope);
         }
     }
 
-    /// The last segment, if it has capacity for one more message.
+    /// The last segment, and its capacity for more messages, if it has any.
     #[inline(always)]
-    pub(super) fn tail(&mut self) -> Option<(&mut Vec<Envelope>, TailCommit<'_>)> {
-        self.last().filter(|(messages, _)| {
-            messages.len() < SEGMENT && messages.len() < messages.capacity()
-        })
+    pub(super) fn tail(&mut self) -> Option<(&mut Vec<Envelope>, usize, TailCommit<'_>)> {
+        let (messages, commit) = self.last()?;
+        let room = messages.capacity().min(SEGMENT) - messages.len();
+        (room > 0).then_some((messages, room, commit))
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 //! This file has the operations to enqueue, deliver, settle and delete. `limits` has the ways in
 //! which messages end without a consumer, and `timing` has the effects of the clock.
 
-use std::{sync::Arc, vec};
+use std::{collections::vec_deque, sync::Arc};
 
 use super::{
     account::Account,
@@ -66,6 +66,8 @@ pub(crate) struct QueueState {
     /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger. A
     /// deleted queue refuses all messages.
     pub(super) is_selective: bool,
+    /// Whether one budget is the only reason for that.
+    pub(super) only_pays: bool,
     /// Whether it has a length limit.
     pub(super) is_limited: bool,
     pub(super) idle_waiters: IdleWaiters,
@@ -108,6 +110,7 @@ impl QueueState {
             announced: None,
             is_selective: false,
             is_limited: false,
+            only_pays: false,
             is_trigger_armed: true,
         };
         state.note_selective();
@@ -171,8 +174,7 @@ impl QueueState {
         let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
         if deadline == NEVER
             && !failed_before
-            && self.ready.is_plain(envelope)
-            && let Some(permit) = self.reserve()
+            && let Some(permit) = self.reserve(size, Some(envelope))
         {
             if let Some(envelope) = message.take() {
                 effects.wake(permit.send(size, |position| envelope.at(position)));
@@ -236,19 +238,27 @@ impl QueueState {
         }
     }
 
-    /// Reserves the slot for the next plain message, if one is free. `None` if its place depends on
-    /// a limit, a budget or a waiter other than a receiver.
+    /// Reserves the slot for the next message of `size` bytes, if one is free, and pays a budget
+    /// for it. `None` if its place depends on a limit, a full budget or a waiter other than a
+    /// receiver.
+    ///
+    /// `message` is the message if it is made already. Otherwise it is one without properties. It
+    /// must not expire.
     #[inline(always)]
-    pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
-        if self.is_selective || !self.idle_waiters.is_empty() {
+    pub(super) fn reserve(&mut self, size: u64, message: Option<&Envelope>) -> Option<Permit<'_>> {
+        let is_selective = self.is_selective && !self.only_pays;
+        if is_selective || !self.idle_waiters.is_empty() {
             return None;
         }
         let slot = match self.ready.is_empty() {
             true => self.consumers.reserve()?,
             // Invariant 3: no consumer in the turn order could take it.
             false if self.is_limited || !self.get_waiters.is_empty() => return None,
-            false => self.ready.reserve()?,
+            false => self.ready.reserve(message)?,
         };
+        if self.is_selective && !Account::try_pay(self.account.as_deref(), size) {
+            return None;
+        }
         Some(Permit {
             slot,
             taken_in: &mut self.tally.taken_in,
@@ -263,7 +273,7 @@ impl QueueState {
     /// `payloads`. A queue that is deleted or may refuse messages takes none.
     pub(super) fn enqueue_batch<P>(
         &mut self,
-        payloads: &mut vec::IntoIter<P>,
+        payloads: &mut vec_deque::Drain<'_, P>,
         size: impl Fn(&P) -> u64,
         make: impl Fn(P, u64) -> Envelope,
         effects: &mut Effects,
@@ -271,11 +281,12 @@ impl QueueState {
         if self.is_selective {
             return None;
         }
-        for payload in payloads {
-            if let Some(permit) = self.reserve() {
-                effects.wake(permit.send(size(&payload), |position| make(payload, position)));
+        while payloads.len() > 0 {
+            if let Some(permit) = self.reserve(0, None) {
+                permit.send_run(payloads, &size, &make, effects);
                 continue;
             }
+            let payload = payloads.next()?;
             let mut message = Some(make(payload, 0));
             let enqueued = self.enqueue(&mut message, PushedBy::Publisher, 0, effects);
             if enqueued.is_err() {
@@ -368,6 +379,7 @@ impl QueueState {
         // From here on every other operation finds the queue deleted.
         self.deleted = true;
         self.is_selective = true;
+        self.only_pays = false;
         if !reason.is_end_of_broker() {
             self.forget_all();
         }

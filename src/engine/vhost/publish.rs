@@ -1,6 +1,9 @@
 //! Publishing: from an exchange and a routing key to messages in queues.
 
-use std::{collections::VecDeque, sync::Arc, vec};
+use std::{
+    collections::{VecDeque, vec_deque},
+    sync::Arc,
+};
 
 use super::{
     VirtualHost,
@@ -48,10 +51,11 @@ pub struct Published {
 
 impl Published {
     /// The usual outcome: one queue took the message.
-    pub(crate) fn to_one() -> Published {
+    pub(crate) const fn to_one() -> Published {
         Published {
             routed: 1,
-            ..Published::default()
+            refused: 0,
+            delayed: 0,
         }
     }
 
@@ -115,7 +119,7 @@ impl VirtualHost {
     pub(crate) fn push_run<P>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        payloads: &mut vec::IntoIter<P>,
+        payloads: &mut vec_deque::Drain<'_, P>,
         size: impl Fn(&P) -> u64,
         make: impl Fn(P, u64) -> Envelope,
     ) -> Option<Envelope> {
@@ -211,6 +215,15 @@ impl VirtualHost {
             false => Some(after(self.nanos(), route.delay).max(due.unwrap_or(0))),
         };
         let mut published = Published::default();
+        let is_simple = route.is_plain() && due.is_none() && body.is_none();
+        let at_once = match is_simple && envelope.expiration() == NEVER {
+            true => push_at_once(&route.queues, message, &mut first_copy),
+            false => 0,
+        };
+        published.routed = at_once;
+        if at_once > last {
+            return Ok(published);
+        }
         let mut full = VecDeque::new();
         let (mut refused_by, mut refused) = (None, None);
         let mut returned = None;
@@ -222,7 +235,7 @@ impl VirtualHost {
             published.routed = hand_to_requesters(route, message, &mut first_copy);
         }
         let targets = route.queues.len() + route.delay_queues.len();
-        for (number, queue) in (1..).zip(route.targets()) {
+        for (number, queue) in (1..).zip(route.targets()).skip(at_once) {
             // The last queue gets the message itself.
             let mut copy = match number == targets && full.is_empty() {
                 true => message.take(),
@@ -361,6 +374,36 @@ impl VirtualHost {
         let now = self.nanos();
         envelope.deadline = after(now, std::time::Duration::from_nanos(ttl));
         now
+    }
+}
+
+/// Gives a message that does not expire by itself to the first of these queues, as long as they
+/// have a slot for it at once. Returns their number. The last queue gets the message itself.
+#[inline]
+fn push_at_once(
+    queues: &[Arc<QueueCore>],
+    message: &mut Option<Envelope>,
+    first_copy: &mut Option<Envelope>,
+) -> usize {
+    let Some(envelope) = message else { return 0 };
+    let size = envelope.size();
+    for copy in first_copy.iter_mut().chain([&mut *envelope]) {
+        copy.deadline = NEVER;
+    }
+    let Some((last, others)) = queues.split_last() else {
+        return 0;
+    };
+    for (number, queue) in (0..).zip(others) {
+        if first_copy.is_none() {
+            *first_copy = envelope.another();
+        }
+        if !queue.try_push_message(size, first_copy) {
+            return number;
+        }
+    }
+    match last.try_push_message(size, message) {
+        true => queues.len(),
+        false => others.len(),
     }
 }
 

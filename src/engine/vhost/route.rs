@@ -81,6 +81,12 @@ impl Route {
         }
     }
 
+    /// Whether the route leads to queues only.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Whether histories keep the message.
     #[inline]
     pub(crate) fn has_histories(&self) -> bool {

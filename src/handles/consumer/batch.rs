@@ -18,7 +18,7 @@ use crate::{
         time_out::Until,
         waiter::{self, TaskWait},
     },
-    session::{delivery::Delivery, receive::RecvError},
+    session::{batch::Batch, delivery::Delivery, receive::RecvError},
 };
 
 impl<T: Payload> Consumer<T> {
@@ -48,23 +48,24 @@ impl<T: Payload> Consumer<T> {
     /// let _ = broker.producer::<u32>("q")?.publish_batch(0..5);
     /// let batch = broker.consumer::<u32>("q")?.recv_batch(10, Duration::ZERO)?;
     /// assert_eq!(batch.len(), 5);
+    /// batch.ack_all()?;
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
+    pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Batch<T>, RecvError> {
         let mut batch = self.collect_batch(max, wait)?;
         // Their times begin together, when the caller gets them.
         let is_plain = |queue: &ConsumerQueue| queue.subscriber.origin().shows_plainly();
         if !self.queues.iter().all(is_plain) {
-            batch.iter_mut().for_each(Delivery::show);
+            batch.show();
         }
         Ok(batch)
     }
 
-    fn collect_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
+    fn collect_batch(&self, max: usize, wait: Duration) -> Result<Batch<T>, RecvError> {
         let time = self.queues[0].subscriber.time().clone();
         let deadline = time.deadline(wait);
         let mut skips = Skips::default();
-        let mut batch = Vec::new();
+        let mut batch = Batch::new();
         loop {
             self.take_open(max, &mut batch);
             if batch.len() >= max {
@@ -139,7 +140,7 @@ impl<T: Payload> Consumer<T> {
         &self,
         max: usize,
         wait: Duration,
-    ) -> impl Future<Output = Result<Vec<Delivery<T>>, RecvError>> + Send + '_ {
+    ) -> impl Future<Output = Result<Batch<T>, RecvError>> + Send + '_ {
         RecvBatch {
             consumer: self,
             max,
@@ -155,7 +156,7 @@ impl<T: Payload> Consumer<T> {
     ///
     /// It stops before a message that must be decoded. Nearly all messages carry the value that was
     /// sent, and need no decoding.
-    fn take_open(&self, max: usize, batch: &mut Vec<Delivery<T>>) {
+    fn take_open(&self, max: usize, batch: &mut Batch<T>) {
         let [queue] = &*self.queues else {
             return;
         };
@@ -220,15 +221,16 @@ impl<T: Payload> RecvBatch<'_, T> {
     }
 
     /// The messages of the batch, which are shown now.
-    fn finish(&mut self) -> Vec<Delivery<T>> {
+    fn finish(&mut self) -> Batch<T> {
         let queues = &self.consumer.queues;
         self.wait.leave(queues);
-        let batch = self.batch.drain(..).map(|(place, mut delivery)| {
+        let mut batch = Batch::new();
+        batch.extend(self.batch.drain(..).map(|(place, mut delivery)| {
             shown(&queues[place], || delivery.info().as_settled());
             delivery.show();
             delivery
-        });
-        batch.collect()
+        }));
+        batch
     }
 }
 
@@ -236,7 +238,7 @@ impl<T: Payload> RecvBatch<'_, T> {
 impl<T: Payload> Unpin for RecvBatch<'_, T> {}
 
 impl<T: Payload> Future for RecvBatch<'_, T> {
-    type Output = Result<Vec<Delivery<T>>, RecvError>;
+    type Output = Result<Batch<T>, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let consumer = self.consumer;

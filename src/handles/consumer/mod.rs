@@ -216,10 +216,11 @@ impl<T: Payload> Consumer<T> {
             return None;
         }
         let run = queue.subscriber.lock_run();
-        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| {
-            let origin = origin.handle(|| run.len() as u64);
-            (run, origin)
-        })
+        if !Delivery::<T>::is_open(run.front()?, &self.codecs) {
+            return None;
+        }
+        let origin = origin.handle(|| run.len() as u64);
+        Some((run, origin))
     }
 
     #[inline(never)]

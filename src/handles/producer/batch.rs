@@ -4,12 +4,14 @@
 //! Payloads are published one by one in these cases: the queue can refuse a message or block its
 //! publisher, the message depends on time, or it goes to several queues.
 
-use std::{iter, option, time::Duration, vec};
+use std::{collections::vec_deque, iter, option, time::Duration};
 
-use super::{Producer, PublishError, refused::payload_of, send::plain, unsynced::PushedFirst};
+use super::{
+    Producer, PublishError, PublishResults, refused::payload_of, send::plain, unsynced::PushedFirst,
+};
 use crate::{
-    engine::vhost::Published,
     message::payload::Payload,
+    runtime::spare::SpareList,
     session::{gate::Gate, publisher::OnFull},
 };
 
@@ -19,12 +21,12 @@ const RUN: usize = 64;
 /// The most payloads that wait for the disk together.
 const SYNCED_TOGETHER: usize = 1_024;
 
-/// One result for each payload.
-type Results<T> = Vec<Result<Published, PublishError<T>>>;
-
 /// How many payloads of a run a queue has taken at once, and the others, which are published one by
 /// one.
-type Run<T> = (usize, iter::Chain<option::IntoIter<T>, vec::IntoIter<T>>);
+type Run<'a, T> = (
+    usize,
+    iter::Chain<option::IntoIter<T>, vec_deque::Drain<'a, T>>,
+);
 
 impl<T: Payload> Producer<T> {
     /// Publishes payloads in their order with the routing key of the producer. Returns one result
@@ -50,10 +52,7 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use = "each result tells whether its payload was published"]
-    pub fn publish_batch(
-        &self,
-        payloads: impl IntoIterator<Item = T>,
-    ) -> Vec<Result<Published, PublishError<T>>> {
+    pub fn publish_batch(&self, payloads: impl IntoIterator<Item = T>) -> PublishResults<T> {
         self.send_batch(payloads, || OnFull::Wait)
     }
 
@@ -78,10 +77,7 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use = "each result tells whether its payload was published"]
-    pub fn try_publish_batch(
-        &self,
-        payloads: impl IntoIterator<Item = T>,
-    ) -> Vec<Result<Published, PublishError<T>>> {
+    pub fn try_publish_batch(&self, payloads: impl IntoIterator<Item = T>) -> PublishResults<T> {
         self.send_batch(payloads, || OnFull::Refuse)
     }
 
@@ -97,7 +93,7 @@ impl<T: Payload> Producer<T> {
         &self,
         payloads: impl IntoIterator<Item = T>,
         timeout: Duration,
-    ) -> Vec<Result<Published, PublishError<T>>> {
+    ) -> PublishResults<T> {
         let deadline = self.publisher.gate().deadline(timeout);
         self.send_batch(payloads, || match deadline {
             Some(deadline) => OnFull::WaitFor(deadline.remaining().unwrap_or_default()),
@@ -132,11 +128,12 @@ impl<T: Payload> Producer<T> {
     pub async fn publish_batch_async(
         &self,
         payloads: impl IntoIterator<Item = T>,
-    ) -> Vec<Result<Published, PublishError<T>>> {
+    ) -> PublishResults<T> {
         let mut payloads = payloads.into_iter();
-        let mut results = Vec::new();
+        let mut run = SpareList::take();
+        let mut results = PublishResults::new();
         let mut pushed = Vec::new();
-        while let Some((taken, rest)) = self.next_run(&mut payloads) {
+        while let Some((taken, rest)) = self.next_run(&mut payloads, &mut run) {
             if self.syncs_together() {
                 pushed.extend((0..taken).map(|_| Ok(None)));
                 for payload in rest {
@@ -147,7 +144,7 @@ impl<T: Payload> Producer<T> {
                 }
                 continue;
             }
-            results.extend((0..taken).map(|_| Ok(Published::to_one())));
+            results.add_to_one(taken);
             if self.starts_all() {
                 for started in self.start_all(rest, OnFull::Wait) {
                     results.push(match started {
@@ -172,11 +169,12 @@ impl<T: Payload> Producer<T> {
         &self,
         payloads: impl IntoIterator<Item = T>,
         on_full: impl Fn() -> OnFull,
-    ) -> Results<T> {
+    ) -> PublishResults<T> {
         let mut payloads = payloads.into_iter();
-        let mut results = Vec::new();
+        let mut run = SpareList::take();
+        let mut results = PublishResults::new();
         let mut pushed = Vec::new();
-        while let Some((taken, rest)) = self.next_run(&mut payloads) {
+        while let Some((taken, rest)) = self.next_run(&mut payloads, &mut run) {
             if self.syncs_together() {
                 pushed.extend((0..taken).map(|_| Ok(None)));
                 pushed.extend(rest.map(|payload| self.push_first(payload, on_full())));
@@ -185,7 +183,7 @@ impl<T: Payload> Producer<T> {
                 }
                 continue;
             }
-            results.extend((0..taken).map(|_| Ok(Published::to_one())));
+            results.add_to_one(taken);
             // An engine outside of this process confirms one publish while the next one starts.
             if self.starts_all() {
                 let gate = self.publisher.gate();
@@ -206,12 +204,16 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Waits until payloads that were pushed are on disk. They share one sync.
-    fn sync_all(&self, pushed: &mut Vec<PushedFirst<'_, T>>, results: &mut Results<T>) {
+    fn sync_all(&self, pushed: &mut Vec<PushedFirst<'_, T>>, results: &mut PublishResults<T>) {
         results.extend(pushed.drain(..).map(|pushed| self.sync(pushed)));
     }
 
     /// Same as [`sync_all`](Self::sync_all), for a task.
-    async fn sync_all_async(&self, pushed: &mut Vec<PushedFirst<'_, T>>, results: &mut Results<T>) {
+    async fn sync_all_async(
+        &self,
+        pushed: &mut Vec<PushedFirst<'_, T>>,
+        results: &mut PublishResults<T>,
+    ) {
         for pushed in pushed.drain(..) {
             results.push(self.sync_async(pushed).await);
         }
@@ -232,14 +234,18 @@ impl<T: Payload> Producer<T> {
     /// Takes the next payloads, and pushes as many as possible in one critical section. The others
     /// are published one by one, so that each has its own result. `None` at the end of the
     /// payloads.
-    fn next_run(&self, payloads: &mut impl Iterator<Item = T>) -> Option<Run<T>> {
+    fn next_run<'a>(
+        &self,
+        payloads: &mut impl Iterator<Item = T>,
+        run: &'a mut SpareList<T>,
+    ) -> Option<Run<'a, T>> {
         // The iterator is the caller's code. It runs before the route is looked up.
-        let run: Vec<T> = payloads.take(RUN).collect();
+        run.extend(payloads.take(RUN));
         if run.is_empty() {
             return None;
         }
         let count = run.len();
-        let mut payloads = run.into_iter();
+        let mut payloads = run.drain(..);
         let left = match self.sized_by {
             Some(_) => None,
             None => {

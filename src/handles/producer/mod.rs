@@ -16,7 +16,10 @@ mod builder;
 mod claimed;
 mod completed;
 mod forms;
+mod known;
 mod refused;
+mod rest;
+mod results;
 mod retry;
 mod send;
 mod started;
@@ -29,6 +32,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     builder::{Destination, ProducerBuilder},
     refused::PublishError,
+    results::PublishResults,
 };
 
 pub(crate) use crate::engine::vhost::Published;

@@ -6,6 +6,7 @@ use super::{
     Producer, PublishError,
     completed::{Completed, complete, sized},
     refused::payload_of,
+    rest::Rest,
     unsynced::decoded,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     message::{
         codec::{Codec, Json},
         envelope::{Address, Envelope, Meta},
-        outgoing::{Delay, Message},
+        outgoing::Message,
         payload::{Body, Payload},
         properties::Properties,
     },
@@ -22,7 +23,7 @@ use crate::{
         backend::Confirmation,
         delivery::take_payload,
         gate::Gate,
-        publisher::{OnFull, Overrides, Prepared},
+        publisher::{Known, OnFull, Overrides, Prepared},
     },
 };
 
@@ -36,59 +37,6 @@ pub(super) struct Made<'a> {
     /// The span of the publish, which ends with it.
     #[cfg(feature = "tracing")]
     pub(super) span: Option<tracing::Span>,
-}
-
-/// The parts of a message besides its payload and its properties.
-pub(super) struct Rest {
-    routing_key: Option<String>,
-    mandatory: Option<bool>,
-    delay: Delay,
-}
-
-impl Rest {
-    pub(super) fn split<T>(message: Message<T>) -> (T, Properties, Rest) {
-        let Message {
-            payload,
-            properties,
-            routing_key,
-            mandatory,
-            delay,
-        } = message;
-        let rest = Rest {
-            routing_key,
-            mandatory,
-            delay,
-        };
-        (payload, properties, rest)
-    }
-
-    fn overrides(&self) -> Overrides<'_> {
-        Overrides {
-            routing_key: self.routing_key.as_deref(),
-            mandatory: self.mandatory,
-            delay: self.delay,
-        }
-    }
-
-    /// Gives the message back.
-    fn unpublished<T>(self, failed: GivenBack<T>) -> PublishError<Message<T>> {
-        let (error, payload, properties) = failed;
-        let Rest {
-            routing_key,
-            mandatory,
-            delay,
-        } = self;
-        PublishError {
-            error,
-            payload: payload.map(|payload| Message {
-                payload,
-                properties,
-                routing_key,
-                mandatory,
-                delay,
-            }),
-        }
-    }
 }
 
 /// A message that was not published: the reason, the payload if it can come back, the other parts.
@@ -199,6 +147,11 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'_>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
+        let payload = match self.push_known(payload, &overrides) {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => return self.go_on(*begun, on_full),
+            Known::Unknown(payload) => payload,
+        };
         let made = self.make_plain(payload, overrides);
         made.and_then(|made| self.push(made, on_full))
             .map_err(PublishError::of_payload)
@@ -238,6 +191,11 @@ impl<T: Payload> Producer<T> {
         payload: T,
         overrides: Overrides<'_>,
     ) -> Result<Published, PublishError<T>> {
+        let payload = match self.push_known(payload, &overrides) {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => return self.go_on_async(*begun).await,
+            Known::Unknown(payload) => payload,
+        };
         let published = match self.make_plain(payload, overrides) {
             Ok(made) => self.push_async(made).await,
             Err(unpublished) => Err(unpublished),

@@ -4,7 +4,8 @@ use std::task::Poll;
 
 use super::{
     Producer, PublishError,
-    send::{Made, Rest, Unpublished, unpublished},
+    rest::Rest,
+    send::{Made, Unpublished, unpublished},
 };
 use crate::{
     engine::vhost::Published,

@@ -309,6 +309,19 @@ impl Envelope {
         })
     }
 
+    /// As [`share`](Self::share), for a message that was shared before. `None` if it was not.
+    #[inline]
+    pub(crate) fn another(&self) -> Option<Envelope> {
+        Some(Envelope {
+            body: self.body.another()?,
+            meta: self.meta.clone(),
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            marks: self.marks,
+        })
+    }
+
     /// A copy to look at, at the same position. It shares the payload if that can be, and has none
     /// if not. Runs no user code.
     pub(crate) fn view(&mut self) -> (Envelope, Result<(), NotShareable>) {

@@ -180,6 +180,12 @@ impl Body {
         }
     }
 
+    /// A second handle to the payload, if it is in its shared form already.
+    #[inline]
+    pub(crate) fn another(&self) -> Option<Self> {
+        self.0.another()
+    }
+
     /// A second handle to the payload that `lender` has at `index`. It shares the payload where
     /// that needs no change of it, and else borrows it from the lender. Runs no user code.
     pub(crate) fn lent(lender: &Arc<dyn Lender>, index: u32) -> Self {

@@ -1,10 +1,13 @@
 //! Publishing to one exchange: the untyped twin of [`Subscriber`](super::subscriber::Subscriber).
 //!
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
-//! routes; `prepared` is a publish that has passed its checks; `low_disk` is its wait for room on
-//! the disk; `waits` tells the connection of a wait; `pause` is the wait before a publish is tried
-//! again; `tap` is how a test kit takes part.
+//! routes; `known` is a publish that needs no checks; `prepared` is one that has passed them, and
+//! `commit` that of a transaction; `low_disk` is its wait for room on the disk; `waits` tells the
+//! connection of a wait; `pause` is the wait before a publish is tried again; `tap` is how a test
+//! kit takes part.
 
+mod commit;
+mod known;
 mod low_disk;
 mod not_published;
 mod pause;
@@ -15,13 +18,18 @@ mod tap;
 mod unsynced;
 mod waits;
 
-use std::{sync::Arc, time::Duration, vec};
+use std::{collections::vec_deque, sync::Arc, time::Duration};
 
 #[cfg(feature = "testing")]
 pub(crate) use self::tap::{Attempt, Course};
 pub(crate) use self::{
-    not_published::NotPublished, pause::Pause, prepared::Prepared, route_cache::CachedRoute,
-    tap::Tap, unsynced::Pushed,
+    known::{Begun, Known},
+    not_published::NotPublished,
+    pause::Pause,
+    prepared::Prepared,
+    route_cache::CachedRoute,
+    tap::Tap,
+    unsynced::Pushed,
 };
 pub(crate) use super::holding::Claim;
 
@@ -206,7 +214,7 @@ impl Publisher {
     /// in `payloads`.
     pub(crate) fn try_push_run<P>(
         &self,
-        payloads: &mut vec::IntoIter<P>,
+        payloads: &mut vec_deque::Drain<'_, P>,
         size: impl Fn(&P) -> u64,
         make: impl Fn(P, &Address, u64) -> Envelope,
     ) -> Option<Envelope> {
@@ -308,6 +316,7 @@ impl Publisher {
             due: self.due(overrides.delay),
             admission,
             is_commit: false,
+            failure: None,
             blocked: None,
             written: None,
         })
@@ -351,6 +360,7 @@ impl Publisher {
             due: None,
             admission,
             is_commit: false,
+            failure: None,
             blocked: None,
             written: None,
         })

@@ -47,6 +47,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) admission: Admission,
     /// The route was decided before, and is not resolved again.
     pub(super) is_commit: bool,
+    /// The failure of the first push, if that was tried before.
+    pub(super) failure: Option<Box<PushFailure>>,
     /// The publish, if it has to wait for room.
     pub(super) blocked: Option<Box<BlockedPublish>>,
     /// What a durable queue writes of the message, once it is made.
@@ -374,15 +376,16 @@ impl<'a> Prepared<'a> {
     ) -> Poll<Confirmation> {
         let vhost = self.publisher.config.gate.vhost();
         loop {
-            let pushed = match &mut self.blocked {
-                None => {
+            let pushed = match (self.failure.take(), &mut self.blocked) {
+                (Some(failure), _) => Err(*failure),
+                (None, None) => {
                     let options = PushOptions {
                         due: self.due,
                         body: self.written.as_ref().map(|written| &written.body),
                     };
                     vhost.push(&self.route, message, options)
                 }
-                Some(blocked) => ready!(blocked.advance(message, patience)),
+                (None, Some(blocked)) => ready!(blocked.advance(message, patience)),
             };
             let tally = &self.route.tally;
             return Poll::Ready(match pushed {
@@ -480,37 +483,5 @@ impl<'a> Prepared<'a> {
             }
             Some(Err(_)) | None => Err(NotPublished::Invalid(error)),
         })
-    }
-}
-
-impl Publisher {
-    /// A publish whose checks were done before, when its route was kept by
-    /// [`into_route`](Prepared::into_route): a commit. It takes effect even if the connection
-    /// closes meanwhile. Also returns how many queues of the route have a successor of the same
-    /// name, which does not get the message.
-    ///
-    /// # Errors
-    /// [`ResourceError`](Error::ResourceError) for a queue that was deleted.
-    pub(crate) fn prepare_commit<'a>(
-        &'a self,
-        route: &CachedRoute,
-        key: &'a str,
-        mandatory: bool,
-    ) -> Result<(Prepared<'a>, usize)> {
-        let (route, replaced) = route.of_commit()?;
-        let prepared = Prepared {
-            publisher: self,
-            headers: None,
-            route,
-            key,
-            is_own_key: false,
-            mandatory,
-            due: None,
-            admission: Admission::default(),
-            is_commit: true,
-            blocked: None,
-            written: None,
-        };
-        Ok((prepared, replaced))
     }
 }

@@ -4,17 +4,21 @@
 //! own, behind a lock. The route that a thread has just used stays with the thread, since a lock
 //! and a reference count cost as much as a push.
 
-use std::{cell::Cell, ops::Deref, sync::Arc};
+use std::{cell::Cell, iter, ops::Deref, sync::Arc};
 
 use hashbrown::HashMap;
 
 use super::PublisherConfig;
 use crate::{
     engine::vhost::Route,
-    message::{headers::cc_bcc, properties::RoutingProperties},
+    message::{envelope::Meta, headers::cc_bcc, properties::RoutingProperties},
     model::{error::Result, field_value::FieldTable, name::Name},
     runtime::sync::{Mutex, thread_local},
 };
+
+/// How many handles to its properties a publisher makes at a time. Receivers write their count, and
+/// to fetch its cache line for each message would cost as much as a publish.
+const HANDLES: usize = 64;
 
 /// How many routing keys a publisher remembers the queues of, besides its own.
 const REMEMBERED: usize = 1_024;
@@ -29,6 +33,8 @@ struct Remembered {
     /// Of the publisher's own routing key.
     own: Option<Arc<CachedRoute>>,
     others: KeyCache<Arc<CachedRoute>>,
+    /// Handles to the properties of the publisher, for its next messages.
+    metas: Vec<Arc<Meta>>,
 }
 
 /// A route, and the publisher that resolved it.
@@ -70,6 +76,19 @@ impl RouteCache {
             // A thread whose locals are gone already keeps nothing.
             let _ = LAST_ROUTE.try_with(|last| last.set(Some(route)));
         }
+    }
+
+    /// A handle to the properties that the publisher's messages have, if they have any.
+    #[inline]
+    pub(super) fn meta(&self, config: &PublisherConfig) -> Option<Arc<Meta>> {
+        config.meta.as_ref().map(|meta| {
+            let mut remembered = self.remembered.lock();
+            let metas = &mut remembered.metas;
+            metas.pop().unwrap_or_else(|| {
+                metas.extend(iter::repeat_n(meta, HANDLES).cloned());
+                Arc::clone(meta)
+            })
+        })
     }
 
     #[cold]

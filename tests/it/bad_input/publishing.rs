@@ -28,7 +28,7 @@ pub const PUBLISHES: &[PlainPublish] = &[
         done(block_on(producer.publish_async(1)))
     }),
     ("publish_batch", |producer| {
-        done(producer.publish_batch([1, 2]).swap_remove(1))
+        done(producer.publish_batch([1, 2]).nth(1).unwrap())
     }),
 ];
 

@@ -111,7 +111,7 @@ fn a_consumer_of_64_queues_serves_busy_neighbours_in_turn() -> Result {
         |consumer| vec![consumer.try_recv().unwrap()],
         |consumer| vec![consumer.recv_timeout(crate::common::PATIENCE).unwrap()],
         |consumer| vec![block_on(consumer.recv_async()).unwrap()],
-        |consumer| consumer.recv_batch(2, crate::common::PATIENCE).unwrap(),
+        |consumer| Vec::from_iter(consumer.recv_batch(2, crate::common::PATIENCE).unwrap()),
     ];
     for receive in forms {
         let broker = Broker::new();

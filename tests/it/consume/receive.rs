@@ -58,9 +58,8 @@ fn a_batch_has_the_ready_messages_or_those_that_arrive_in_time() {
     for id in 0..5 {
         producer.publish(id).unwrap();
     }
-    let ids = |batch: Vec<leveret::Delivery<u32>>| {
+    let ids = |batch: leveret::Batch<u32>| {
         batch
-            .into_iter()
             .map(|delivery| delivery.ack_into().unwrap())
             .collect::<Vec<_>>()
     };

@@ -258,6 +258,6 @@ fn a_batch_in_a_task_ends_before_a_message_that_does_not_decode() -> Result {
     let undecoded = batch().unwrap_err();
     assert!(matches!(&undecoded, RecvError::Decode(_)), "{undecoded:?}");
     let mut last = batch()?;
-    assert_eq!(last.pop().map(|delivery| *delivery), Some(3));
+    assert_eq!(last.next().map(|delivery| *delivery), Some(3));
     Ok(())
 }

@@ -13,7 +13,7 @@ fn queue() -> Queue {
 }
 
 fn fill(producer: &Producer<u32>) -> usize {
-    let published = producer.publish_batch(0..20).into_iter();
+    let published = producer.publish_batch(0..20);
     published.filter(Result::is_ok).count()
 }
 

@@ -143,7 +143,6 @@ fn a_pipeline_with_a_delivery_limit_is_completed() -> Result {
     let producer = broker.producer::<u32>(&orders)?;
     producer
         .publish_batch(0..100)
-        .into_iter()
         .collect::<Result<Vec<_>, _>>()?;
     let (first, begun) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let worker = thread::spawn({
@@ -579,7 +578,7 @@ fn a_thread_holds_what_it_has_received_in_any_way() -> Result {
     let ways: [Receive; 6] = [
         |_, consumer| Ok(vec![consumer.recv()?, consumer.try_recv()?]),
         |_, consumer| Ok(vec![consumer.recv_timeout(HOUR)?]),
-        |_, consumer| Ok(consumer.recv_batch(2, Duration::ZERO)?),
+        |_, consumer| Ok(consumer.recv_batch(2, Duration::ZERO)?.collect()),
         |_, consumer| Ok(consumer.iter().take(2).map(Result::unwrap).collect()),
         |_, consumer| {
             let mut select = Select::new();

@@ -234,7 +234,7 @@ fn a_hook_that_panics_harms_nothing() {
         .producer("tasks")
         .unwrap()
         .publish_batch([FAILS, SUCCEEDS]);
-    assert!(published.into_iter().all(|published| published.is_ok()));
+    assert!(published.iter().all(|published| published.is_ok()));
     let counts = worker.stop_and_drain(PATIENCE).counts;
     assert_eq!((counts.failed, counts.panicked, counts.acked), (1, 0, 1));
     assert_eq!((breaker.state(), calls.load(SeqCst)), (Closed, 3));

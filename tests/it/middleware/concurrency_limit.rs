@@ -48,7 +48,7 @@ fn no_more_than_the_limit_are_handled_by_all_workers_together() {
     let workers = ["first", "second"].map(|queue| worker(queue).spawn().unwrap());
     for queue in ["first", "second"] {
         let messages = broker.producer::<u32>(queue).unwrap().publish_batch(0..3);
-        assert!(messages.into_iter().all(|published| published.is_ok()));
+        assert!(messages.iter().all(|published| published.is_ok()));
     }
     for left in (0..6).rev() {
         if left == 5 {
@@ -105,7 +105,7 @@ fn a_permit_comes_back_however_the_handler_ends() {
     });
     let worker = worker.spawn().unwrap();
     let messages = broker.producer::<u32>("tasks").unwrap().publish_batch(0..3);
-    assert!(messages.into_iter().all(|published| published.is_ok()));
+    assert!(messages.iter().all(|published| published.is_ok()));
     let counts = worker.stop_and_drain(PATIENCE).counts;
     assert_eq!((counts.panicked, counts.failed, counts.acked), (1, 1, 1));
     assert_eq!(limit.in_use(), 0);
@@ -168,7 +168,7 @@ fn under_load_the_limit_holds_and_every_message_gets_in() {
     let messages = share_of(20_000);
     for queue in ["called", "task"] {
         let published = broker.producer(queue).unwrap().publish_batch(0..messages);
-        assert!(published.into_iter().all(|published| published.is_ok()));
+        assert!(published.iter().all(|published| published.is_ok()));
     }
     for worker in workers {
         let counts = worker.stop_and_drain(PATIENCE).counts;

@@ -48,7 +48,7 @@ fn a_burst_passes_at_once_and_the_others_at_the_rate() {
     let began = clock.now();
     for queue in ["first", "second"] {
         let messages = broker.producer::<u32>(queue).unwrap().publish_batch(0..4);
-        assert!(messages.into_iter().all(|published| published.is_ok()));
+        assert!(messages.iter().all(|published| published.is_ok()));
     }
     let mut all: Vec<_> = (0..3).map(|_| receiver.recv().unwrap()).collect();
     assert!(all.iter().all(|time| *time == began), "no time has passed");

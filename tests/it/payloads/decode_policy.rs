@@ -86,21 +86,15 @@ const FORMS: [(&str, Receive); 12] = [
         consumer
             .recv_batch(2, Duration::ZERO)
             .unwrap()
-            .into_iter()
             .map(ack)
             .collect()
     }),
     ("recv_batch that waits", |consumer| {
-        consumer
-            .recv_batch(2, SECOND)
-            .unwrap()
-            .into_iter()
-            .map(ack)
-            .collect()
+        consumer.recv_batch(2, SECOND).unwrap().map(ack).collect()
     }),
     ("recv_batch_async", |consumer| {
         let batch = block_on(consumer.recv_batch_async(2, Duration::ZERO)).unwrap();
-        batch.into_iter().map(ack).collect()
+        batch.map(ack).collect()
     }),
     ("iter", |consumer| {
         consumer

@@ -137,7 +137,7 @@ fn a_batch_ends_before_an_undecodable_message() {
             true => builder.auto_ack().build().unwrap(),
         };
         let batch = || consumer.recv_batch(10, std::time::Duration::ZERO);
-        let ids = |batch: Vec<leveret::Delivery<u64>>| {
+        let ids = |batch: leveret::Batch<u64>| {
             batch
                 .into_iter()
                 .map(|d| d.ack_into().unwrap())

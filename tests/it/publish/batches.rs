@@ -16,13 +16,9 @@ fn left(broker: &Broker) -> Vec<u32> {
 fn a_batch_longer_than_a_run_arrives_whole_and_in_order() {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
-    let results = producer.publish_batch(0..1_000);
+    let mut results = producer.publish_batch(0..1_000);
     assert_eq!(results.len(), 1_000);
-    assert!(
-        results
-            .into_iter()
-            .all(|result| result.unwrap().routed == 1)
-    );
+    assert!(results.all(|result| result.unwrap().routed == 1));
     assert_eq!(left(&broker), (0..1_000).collect::<Vec<u32>>());
 }
 
@@ -33,7 +29,7 @@ fn each_payload_of_a_batch_to_a_deleted_queue_comes_back() {
     producer.publish("first".to_owned()).unwrap();
     broker.delete(&queue()).unwrap();
     let batch = ["a", "b", "c"].map(str::to_owned);
-    let back = producer.publish_batch(batch.clone()).into_iter();
+    let back = producer.publish_batch(batch.clone());
     let back: Vec<_> = back
         .map(|result| result.unwrap_err().into_parts())
         .collect();
@@ -66,7 +62,6 @@ fn the_rest_of_a_batch_that_is_too_long_for_its_queue_is_refused() {
     let producer = broker.producer::<u32>(&short).unwrap();
     let refused: Vec<u32> = producer
         .publish_batch(0..5)
-        .into_iter()
         .filter_map(|result| result.err()?.into_inner())
         .collect();
     assert_eq!(refused, [2, 3, 4]);

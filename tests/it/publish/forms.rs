@@ -65,7 +65,7 @@ macro_rules! outcome {
     (batch $sent:expr) => {{
         let mut sent = $sent;
         assert_eq!(sent.len(), 1);
-        outcome!(sent.remove(0))
+        outcome!(sent.next().unwrap())
     }};
     (channel $sent:expr) => {
         $sent.map(|outcome| outcome.published.routed)
@@ -199,7 +199,6 @@ fn a_batch_waits_for_room_in_its_middle_and_keeps_its_order() -> Result {
     let mailbox = broker.simple_queue::<u32>(&queue)?;
     let results = producer.try_publish_batch(0..5);
     let failed: Vec<u32> = results
-        .into_iter()
         .filter_map(|result| result.err()?.into_inner())
         .collect();
     assert_eq!(failed, [3, 4]);

@@ -3,3 +3,4 @@
 mod deliveries;
 mod outliving;
 mod panicking_clock;
+mod together;

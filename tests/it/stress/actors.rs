@@ -278,7 +278,7 @@ fn consume(stage: &Arc<Stage>, random: &mut Random) {
             0 => consumer.try_recv().ok(),
             1 => consumer.recv_timeout(BRIEFLY).ok(),
             _ => {
-                let batch = consumer.recv_batch(3, BRIEFLY).unwrap_or_default();
+                let batch = consumer.recv_batch(3, BRIEFLY).into_iter().flatten();
                 for delivery in batch {
                     match auto_ack {
                         true => stage.book.settled(delivery.id),

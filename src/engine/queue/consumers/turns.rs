@@ -30,7 +30,7 @@ impl Turns {
 
     /// Whether no other consumer takes turns with the first one.
     #[inline]
-    pub(super) fn is_first_alone(&self) -> bool {
+    pub(in crate::engine::queue) fn is_first_alone(&self) -> bool {
         let mut equals = self.others.iter();
         !equals.any(|(priority, turn)| *priority == self.priority && !turn.is_empty())
     }

@@ -283,8 +283,11 @@ fn the_time_begins_when_the_receiver_gets_the_message_in_every_form_of_receiving
         |consumer| vec![consumer.recv().unwrap()],
         |consumer| vec![consumer.recv_timeout(SECOND).unwrap()],
         |consumer| vec![consumer.iter().next().unwrap().unwrap()],
-        |consumer| consumer.recv_batch(1, Duration::ZERO).unwrap(),
-        |consumer| crate::common::block_on(consumer.recv_batch_async(1, Duration::ZERO)).unwrap(),
+        |consumer| consumer.recv_batch(1, Duration::ZERO).unwrap().collect(),
+        |consumer| {
+            let batch = consumer.recv_batch_async(1, Duration::ZERO);
+            crate::common::block_on(batch).unwrap().collect()
+        },
         |consumer| {
             let mut select = Select::new();
             let own = select.recv(consumer);

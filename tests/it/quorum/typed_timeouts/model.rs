@@ -288,7 +288,7 @@ fn run(queue: &Queue, is_quorum: bool, own: Option<u64>, program: Vec<Op>) {
             }
             Op::ReceiveBatch(most) => {
                 let batch = consumer.recv_batch(most, Duration::ZERO).unwrap();
-                let came: Vec<_> = batch.into_iter().map(|one| real.hold(one)).collect();
+                let came: Vec<_> = batch.map(|one| real.hold(one)).collect();
                 let expected = std::iter::from_fn(|| model.receive()).take(most);
                 assert_eq!(came, expected.collect::<Vec<_>>());
             }

@@ -427,7 +427,7 @@ fn a_publish_whose_sync_fails_is_an_error_though_the_payload_cannot_be_read_back
             published.map_err(of)
         },
         |producer| {
-            let published = producer.publish_batch([WriteOnly(1)]).pop().unwrap();
+            let published = producer.publish_batch([WriteOnly(1)]).next().unwrap();
             published.map_err(of)
         },
         |producer| block_on(producer.publish_async(WriteOnly(1))).map_err(of),

@@ -1,0 +1,81 @@
+//! The ways into a queue for messages that need no check: one lock, one slot, one count.
+
+use std::collections::vec_deque;
+
+use super::{QueueCore, effects::Effects};
+use crate::message::{envelope::Envelope, payload::Payload};
+
+impl QueueCore {
+    /// Puts a message into the queue if a slot is free at once. One critical section reserves the
+    /// slot, writes the message and counts it. Wakes a receiver afterwards.
+    ///
+    /// `make` makes the message from the payload and its position. It runs under the lock and must
+    /// not run user code.
+    ///
+    /// # Errors
+    /// Returns the payload if the message needs any other check.
+    #[inline]
+    pub(crate) fn try_push<P: Payload>(
+        &self,
+        size: u64,
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<(), P> {
+        if self.is_timed() {
+            return self.try_append(payload, make);
+        }
+        let mut state = self.lock();
+        let Some(permit) = state.reserve(size, None) else {
+            return Err(payload);
+        };
+        let wake = permit.send(size, |position| make(payload, position));
+        drop(state);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        Ok(())
+    }
+
+    /// As [`try_push`](Self::try_push), for a message of this size that is made already and does
+    /// not expire by itself. Takes the message out of `message`. `false` if it needs any other
+    /// check.
+    #[inline]
+    pub(crate) fn try_push_message(&self, size: u64, message: &mut Option<Envelope>) -> bool {
+        if self.is_timed() || message.is_none() {
+            return false;
+        }
+        let mut state = self.lock();
+        let Some(permit) = state.reserve(size, message.as_ref()) else {
+            return false;
+        };
+        let Some(envelope) = message.take() else {
+            return false;
+        };
+        let wake = permit.send(size, |position| envelope.at(position));
+        drop(state);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        true
+    }
+
+    /// As [`try_push`](Self::try_push) for many payloads in one critical section.
+    ///
+    /// Returns the message that the queue refused after it was made, if there is one. The payloads
+    /// behind it stay in `payloads`. All payloads stay there if the queue takes none this way.
+    pub(crate) fn try_push_run<P>(
+        &self,
+        payloads: &mut vec_deque::Drain<'_, P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P, u64) -> Envelope,
+    ) -> (Option<Envelope>, Effects) {
+        let mut effects = Effects::none();
+        if self.is_timed() {
+            return (None, effects);
+        }
+        let refused = self
+            .lock()
+            .enqueue_batch(payloads, size, make, &mut effects);
+        (refused, effects)
+    }
+}
