@@ -14,7 +14,7 @@ use super::{
 pub fn groups(options: &Options) -> Vec<Group> {
     let queues = options.size(100, 10_000);
     // A round takes more than a second, so that each round has its snapshots.
-    let messages = options.size(4_000, 20_000_000);
+    let messages = options.size(options.messages, 125 * options.messages);
     let crowd = Rc::new(OnceCell::new());
     let watched = Rc::clone(&crowd);
     vec![

@@ -269,18 +269,18 @@ fn move_one(
     to: &Name,
 ) -> Result<Option<bool>> {
     // A consumer may have it by now.
-    let Some(envelope) = from.get_at(key) else {
+    let Some(mut envelope) = from.get_at(key) else {
         return Ok(None);
     };
     let message = SettledMessage::of(&envelope);
-    match send(publisher, to, envelope) {
+    match send(publisher, to, &mut envelope) {
         Ok(synced) => {
             let written = synced.and_then(|synced| waiter::wait(&synced, None));
             // The other queue has it, also if it is not on its disk.
             from.settle_moved(message);
             written.unwrap_or(Ok(())).map(|()| Some(true))
         }
-        Err(NotSent { envelope, error }) => {
+        Err(error) => {
             from.requeue_undelivered(vec![envelope]);
             match error {
                 Error::Store(_) => Err(error),
@@ -290,34 +290,20 @@ fn move_one(
     }
 }
 
-/// A message that is in no other queue.
-struct NotSent {
-    envelope: Envelope,
-    error: Error,
-}
-
-/// Publishes a message to a queue. Returns the wait for the disk, if the queue promises it.
+/// Publishes the payload of a message to a queue. Returns the wait for the disk, if the queue
+/// promises it.
 ///
 /// # Errors
-/// Returns the message if that queue does not exist, is exclusive to another connection, or refuses
-/// the message.
-fn send(
-    publisher: &Publisher,
-    to: &Name,
-    mut envelope: Envelope,
-) -> std::result::Result<Option<Synced>, NotSent> {
+/// That queue does not exist, is exclusive to another connection, or refuses the message. The
+/// payload is in `envelope` again.
+fn send(publisher: &Publisher, to: &Name, envelope: &mut Envelope) -> Result<Option<Synced>> {
     let overrides = Overrides {
         routing_key: Some(to),
         ..Overrides::default()
     };
     let gate = publisher.gate();
-    let prepared = gate
-        .check_queue(to)
-        .and_then(|_| publisher.prepare(gate, overrides, None));
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return Err(NotSent { envelope, error }),
-    };
+    gate.check_queue(to)?;
+    let prepared = publisher.prepare(gate, overrides, None)?;
     let meta = envelope.meta().cloned();
     // The payload goes into a new message, and comes back if the queue refuses that message.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
@@ -327,8 +313,7 @@ fn send(
         (Ok(pushed), _) => Ok(pushed.into_parts().1),
         (Err(failure), Some(message)) => {
             *envelope.body_mut() = message.into_body();
-            let error = failure.into_error(&Name::empty(), to);
-            Err(NotSent { envelope, error })
+            Err(failure.into_error(&Name::empty(), to))
         }
         (Err(_), None) => Ok(None),
     }
