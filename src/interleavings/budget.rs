@@ -189,3 +189,43 @@ fn a_blocking_budget_is_not_exceeded_by_publishers_that_come_at_once() {
         assert_eq!(used(&broker), 0);
     });
 }
+
+// The refunds were read first, and then what was paid meanwhile. The payments of one message after
+// the other added up, as if none had been refunded.
+#[test]
+fn a_budget_that_refuses_takes_a_message_for_which_it_always_has_room() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&Budget::new("b", 8)).unwrap();
+        let mailbox = broker.simple_queue::<u32>(&covered("q")).unwrap();
+        let other = broker.producer::<u32>(&covered("other")).unwrap();
+        let passing = thread::spawn(move || {
+            for id in 0..2 {
+                mailbox.put(id).unwrap();
+                mailbox.get().unwrap().ack().unwrap();
+            }
+        });
+        assert_eq!(other.publish(9).unwrap().routed, 1);
+        passing.join().unwrap();
+        assert_eq!(used(&broker), 4);
+    });
+}
+
+// The budget seemed full, so that the room in the queue was not asked for. Then a refund came.
+#[test]
+fn a_refund_lets_no_message_past_the_length_of_a_blocking_queue() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&Budget::new("b", 8)).unwrap();
+        let short = covered("q").max_length(1).overflow(Overflow::Block);
+        let producer = broker.producer::<u32>(&short).unwrap();
+        producer.publish(0).unwrap();
+        let mailbox = broker.simple_queue::<u32>(&covered("other")).unwrap();
+        mailbox.put(1).unwrap();
+        let held = mailbox.get().unwrap();
+        let settling = thread::spawn(move || held.ack().unwrap());
+        assert!(producer.try_publish(2).is_err());
+        settling.join().unwrap();
+        assert_eq!(ids(&rest(&broker, "q")), [0]);
+    });
+}

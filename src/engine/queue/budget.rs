@@ -53,6 +53,13 @@ struct Paid {
     seen_refunded: AtomicU64,
 }
 
+/// The paid bytes that are left after the refunds. Both sums only grow. If more is refunded, the
+/// paid sum is one of before the refund, and nothing was left of it.
+#[inline]
+fn left(paid: u64, refunded: u64) -> u64 {
+    (paid.wrapping_sub(refunded) as i64).max(0) as u64
+}
+
 impl BudgetCore {
     pub(crate) fn new(name: Name, description: &descriptions::Budget) -> BudgetCore {
         BudgetCore {
@@ -80,11 +87,17 @@ impl BudgetCore {
         self.unrefunded().saturating_sub(line.granted().bytes)
     }
 
-    /// The bytes that are paid and not refunded.
+    /// The bytes that are paid and not refunded, at one moment of the call.
     fn unrefunded(&self) -> u64 {
-        // In this order, so that a message that comes and goes meanwhile does not make it negative.
-        let refunded = self.refunded.load(SeqCst);
-        self.paid.bytes.load(SeqCst).wrapping_sub(refunded)
+        let mut paid = self.paid.bytes.load(SeqCst);
+        loop {
+            let refunded = self.refunded.load(SeqCst);
+            // A sum that is still the same is that of the moment in between.
+            match self.paid.bytes.load(SeqCst) {
+                now if now == paid => return left(paid, refunded),
+                now => paid = now,
+            }
+        }
     }
 
     /// How many publishers wait for room.
@@ -120,7 +133,7 @@ impl BudgetCore {
         let mut paid = self.paid.bytes.load(SeqCst);
         loop {
             let seen = self.paid.seen_refunded.load(Relaxed);
-            if !self.fits(paid.wrapping_sub(seen), bytes) && !self.fits_now(paid, bytes) {
+            if !self.fits(left(paid, seen), bytes) && !self.fits_now(paid, bytes) {
                 // Only a sum that is still the same can tell that there is no room.
                 match self.paid.bytes.load(SeqCst) {
                     now if now == paid => return false,
@@ -141,7 +154,7 @@ impl BudgetCore {
     fn fits_now(&self, paid: u64, bytes: u64) -> bool {
         let refunded = self.refunded.load(SeqCst);
         self.paid.seen_refunded.store(refunded, Relaxed);
-        self.fits(paid.wrapping_sub(refunded), bytes)
+        self.fits(left(paid, refunded), bytes)
     }
 
     /// Pays for a publisher that does not wait, unless another one waits.
@@ -197,7 +210,11 @@ impl BudgetCore {
     #[inline]
     #[must_use = "the returned waiters must be woken"]
     pub(super) fn refund(&self, bytes: u64) -> Vec<Wake> {
-        self.refunded.fetch_add(bytes, SeqCst);
+        let refunded = self.refunded.fetch_add(bytes, SeqCst).wrapping_add(bytes);
+        debug_assert!(
+            self.paid.bytes.load(SeqCst).wrapping_sub(refunded) as i64 >= 0,
+            "more is refunded than was paid"
+        );
         match self.watched.load(SeqCst) {
             true => self.serve(&mut self.line.lock()),
             false => Vec::new(),
@@ -241,5 +258,25 @@ impl BudgetCore {
     /// Calls `f` with the list in which the publisher registers, if it waits.
     pub(super) fn with_blocked(&self, own: &LinePlace, f: impl FnOnce(Option<&mut WaitList>)) {
         f(self.line.lock().waiters(own));
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_to_which_too_much_was_refunded_is_empty_and_not_full_for_ever() {
+        let description = descriptions::Budget::new("b", 10);
+        let budget = BudgetCore::new(Name::empty(), &description);
+        budget.charge(4);
+        budget.refunded.fetch_add(6, SeqCst);
+        assert_eq!(budget.used(), 0);
+        assert!(budget.has_room(10) && !budget.has_room(11));
+        assert!(budget.pay_within(10));
+        assert!(
+            !budget.pay_within(3),
+            "the surplus of 2 is the most that it gives away"
+        );
     }
 }

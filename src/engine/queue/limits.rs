@@ -91,7 +91,10 @@ impl QueueState {
     ) -> Result<(), PushError> {
         self.check_limits(size, now, effects)?;
         // A message that is refused in the end does not wait first.
-        if by == PushedBy::Publisher && !self.is_refused_by_budget(size) {
+        if by == PushedBy::Publisher {
+            if self.is_refused_by_budget(size) {
+                return Err(PushError::Refused(None));
+            }
             self.find_room(size, place.as_deref_mut(), now, effects)?;
         }
         self.pay(size, by, place, effects)
