@@ -149,8 +149,8 @@ mod tests {
     use super::*;
     use crate::{
         engine::queue::{
-            ConsumerId, Credit, DeliveryTarget, Effects, Inbox, PushedBy, QueueCore, QueueState,
-            consumer_state::SubscribeRequest, outcome::Checkout,
+            Account, BudgetCore, ConsumerId, Credit, DeliveryTarget, Effects, Inbox, PushedBy,
+            QueueCore, QueueState, consumer_state::SubscribeRequest, outcome::Checkout,
         },
         message::{
             envelope::{Address, ExchangeId},
@@ -158,6 +158,8 @@ mod tests {
         },
         model::{
             arguments::{QueueArguments, QueueType, StreamReading},
+            descriptions::Budget,
+            error::CancelReason,
             name::Name,
         },
     };
@@ -316,6 +318,43 @@ mod tests {
         (0..100).for_each(|_| tried.publish("x", true));
         assert!(tried.permits > handed, "{}", tried.permits);
         assert_eq!(tried.state.ready_len(), 100);
+    }
+
+    #[test]
+    fn only_a_consumer_that_is_alone_gets_a_run() {
+        let room = |priority| {
+            let mut tried = Tried::new(QueueArguments::default(), 0, priority);
+            (0..8 * CONSUMERS).for_each(|_| tried.publish("x", true));
+            (0..CONSUMERS).for_each(|number| tried.receive(number));
+            (0..2 * CONSUMERS).for_each(|_| tried.publish("x", true));
+            let permit = tried.state.reserve(1, None).unwrap();
+            assert!(matches!(permit.slot.commit, Commit::Inbox(_)));
+            permit.slot.room
+        };
+        assert_eq!(room(0), 1);
+        assert!(room(1) > 1, "the others have a lower priority");
+    }
+
+    #[test]
+    fn a_deleted_queue_with_a_budget_has_no_slot_and_pays_nothing() {
+        let budget = BudgetCore::new(Name::empty(), &Budget::new("b", 100));
+        let budget = Arc::new(budget);
+        let account = Account::with(vec![Arc::clone(&budget)]);
+        let mut state = QueueState::new(Arc::default(), account, Arc::default());
+        for _ in 0..2 {
+            let mut message = Some(plain("x", 0));
+            let by = PushedBy::Publisher;
+            let pushed = state.enqueue(&mut message, by, 0, &mut Effects::none());
+            assert!(pushed.is_ok());
+        }
+        assert!(state.reserve(1, None).is_some());
+        let deleted = state.delete(false, false, CancelReason::QueueDeleted);
+        assert!(deleted.is_ok());
+        let used = budget.used();
+        assert!(state.reserve(1, None).is_none());
+        state.note_selective();
+        assert!(state.reserve(1, None).is_none());
+        assert_eq!(budget.used(), used);
     }
 
     #[test]

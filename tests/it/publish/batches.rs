@@ -1,6 +1,6 @@
 //! Publishing many messages at once.
 
-use leveret::{Broker, Overflow, Result};
+use leveret::{Broker, Consumer, Overflow, Result};
 
 use crate::common::{queue, rest};
 
@@ -90,4 +90,24 @@ fn a_batch_with_a_measure_and_a_codec_of_its_own_carries_both() {
     let delivery = got.try_get().unwrap();
     assert_eq!((delivery.as_str(), delivery.info().size()), ("Ada", 103));
     assert_eq!(delivery.info().type_name(), "leveret::Bytes");
+}
+
+#[test]
+fn consumers_that_take_turns_share_a_batch() {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(&queue()).unwrap();
+    let consumers = [(); 2].map(|()| broker.consumer::<u32>(&queue()).unwrap());
+    let share = |consumer: &Consumer<u32>| -> Vec<u32> {
+        let share = std::iter::from_fn(|| consumer.try_recv().ok());
+        share.map(|delivery| delivery.ack_into().unwrap()).collect()
+    };
+    // Their lists grow, so that the next batch goes into slots.
+    (0..16).for_each(|number| assert!(producer.publish(number).is_ok()));
+    consumers.iter().for_each(|consumer| drop(share(consumer)));
+    assert!(producer.publish_batch(0..4).all(|result| result.is_ok()));
+    let shares = consumers.each_ref().map(share);
+    assert!(
+        shares.contains(&vec![0, 2]) && shares.contains(&vec![1, 3]),
+        "{shares:?}"
+    );
 }

@@ -254,7 +254,7 @@ fn names_are_taken_from_the_arguments_first_and_each_for_itself() {
         ("x-overflow", "drop-head"),
     ]);
     let both = declared(arguments);
-    assert_eq!(effective_of(&policies, &both), both);
+    assert_eq!(effective_of(&policies, &both), *both);
 
     let exchange_only = declared(FieldTable::from([("x-dead-letter-exchange", "x")]));
     let mixed = policies.effective_queue(&exchange_only, "q");
