@@ -333,7 +333,8 @@ impl ChannelCore {
     fn note_receiver(self: &Arc<Self>) {
         let holders = &self.reading.holders;
         if !holders.is_last_receiver() {
-            holders.note_receiver(self, false);
+            // It is asked for its ledger and not for its threads, so that one of them is enough.
+            holders.note_receiver(self, true);
         }
     }
 
