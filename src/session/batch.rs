@@ -64,6 +64,12 @@ impl<T: Payload> Batch<T> {
         self.0.extend(deliveries);
     }
 
+    /// Ends the filling. The messages are one slice from now on.
+    pub(crate) fn complete(mut self) -> Batch<T> {
+        self.0.make_contiguous();
+        self
+    }
+
     /// The receiver is shown the messages now.
     pub(crate) fn show(&mut self) {
         self.0.iter_mut().for_each(Delivery::show);
@@ -116,7 +122,7 @@ impl<T: Payload> Deref for Batch<T> {
     type Target = [Delivery<T>];
 
     fn deref(&self) -> &[Delivery<T>] {
-        // A batch is filled from empty, and then only taken from. So its second part is empty.
+        // They are one slice since the batch is complete, and are only taken out.
         self.0.as_slices().0
     }
 }

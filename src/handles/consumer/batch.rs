@@ -52,7 +52,7 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Batch<T>, RecvError> {
-        let mut batch = self.collect_batch(max, wait)?;
+        let mut batch = self.collect_batch(max, wait)?.complete();
         // Their times begin together, when the caller gets them.
         let is_plain = |queue: &ConsumerQueue| queue.subscriber.origin().shows_plainly();
         if !self.queues.iter().all(is_plain) {
@@ -230,7 +230,7 @@ impl<T: Payload> RecvBatch<'_, T> {
             delivery.show();
             delivery
         }));
-        batch
+        batch.complete()
     }
 }
 
