@@ -229,6 +229,14 @@ impl BrokerCore {
         BrokerCore::start_with(time, settings, exchange_types, drain, Some(tap))
     }
 
+    /// The same, with a tap that sees every publish of the connections that are opened from now
+    /// on.
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn tapped(mut self, tap: Arc<dyn Tap>) -> BrokerCore {
+        self.tap = Some(tap);
+        self
+    }
+
     fn start_with(
         time: Time,
         settings: Settings,

@@ -171,9 +171,12 @@ impl<'a> Prepared<'a> {
             if let Some(tap) = publisher.config.gate.tap() {
                 let tapped = self.tap(tap, message)?;
                 let pushed = self.push_untapped(message, caller, on_full);
-                let confirmation = pushed.map(|published| Pushed::new(published, self));
-                let confirmation = confirmation.and_then(|pushed| pushed.wait(message));
-                return tapped.end(confirmation).map(Pushed::whole);
+                let pushed = pushed.map(|published| Pushed::new(published, self));
+                tapped.end(match &pushed {
+                    Ok(pushed) => pushed.confirmed(),
+                    Err(failure) => Err(failure.clone()),
+                });
+                return pushed;
             }
         }
         let published = self.push_untapped(message, caller, on_full)?;
@@ -234,7 +237,8 @@ impl<'a> Prepared<'a> {
         }
         if let Some(tap) = publisher.config.gate.tap() {
             // In a box, since a future has room for all that it may become, and few have a tap.
-            return Box::pin(self.push_tapped_async(tap, message, caller)).await;
+            let pushed = Box::pin(self.push_tapped_async(tap, message, caller)).await?;
+            return Box::pin(pushed.wait_async(message)).await;
         }
         let published = self.push_untapped_async(message, caller).await?;
         match self.written {
@@ -254,8 +258,7 @@ impl<'a> Prepared<'a> {
             self.show_taps(message.as_ref());
         }
         if let Some(tap) = publisher.config.gate.tap() {
-            let confirmation = Box::pin(self.push_tapped_async(tap, message, caller)).await;
-            return confirmation.map(Pushed::whole);
+            return Box::pin(self.push_tapped_async(tap, message, caller)).await;
         }
         let published = self.push_untapped_async(message, caller).await?;
         Ok(Pushed::new(published, self))
@@ -266,13 +269,15 @@ impl<'a> Prepared<'a> {
         tap: &Arc<dyn Tap>,
         message: &mut Option<Envelope>,
         caller: &C,
-    ) -> Confirmation {
+    ) -> std::result::Result<Pushed<'a>, NotPublished> {
         let tapped = self.tap(tap, message)?;
-        let confirmation = match self.push_untapped_async(message, caller).await {
-            Ok(published) => Pushed::new(published, self).wait_async(message).await,
-            Err(failure) => Err(failure),
-        };
-        tapped.end(confirmation)
+        let pushed = self.push_untapped_async(message, caller).await;
+        let pushed = pushed.map(|published| Pushed::new(published, self));
+        tapped.end(match &pushed {
+            Ok(pushed) => pushed.confirmed_async().await,
+            Err(failure) => Err(failure.clone()),
+        });
+        pushed
     }
 
     async fn push_untapped_async<C: Caller>(

@@ -147,7 +147,7 @@ impl Prepared<'_> {
 
 impl Tapped {
     /// Publishes the copies, and tells the tap how the publish has ended.
-    pub(super) fn end(self, confirmation: Confirmation) -> Confirmation {
+    pub(super) fn end(self, confirmation: Confirmation) {
         if confirmation.is_ok() {
             for copy in self.copies {
                 // Where the original waited for room, the copy is given up.
@@ -158,13 +158,8 @@ impl Tapped {
                 let _ = self.vhost.push(&self.route, &mut Some(copy), options);
             }
         }
-        let outcome = match &confirmation {
-            Ok(published) => Ok(*published),
-            Err(failure) => Err(failure
-                .clone()
-                .into_error(&self.exchange, &self.routing_key)),
-        };
+        let outcome =
+            confirmation.map_err(|failure| failure.into_error(&self.exchange, &self.routing_key));
         self.tap.end(self.number, outcome);
-        confirmation
     }
 }

@@ -38,14 +38,6 @@ struct Unsynced<'a> {
 }
 
 impl<'a> Pushed<'a> {
-    /// A publish that has nothing to wait for.
-    pub(super) fn whole(published: Published) -> Pushed<'a> {
-        Pushed {
-            published,
-            unsynced: None,
-        }
-    }
-
     /// The outcome of a publish whose message the queues have.
     #[inline(always)]
     pub(super) fn new(published: Published, prepared: Prepared<'a>) -> Pushed<'a> {
@@ -64,6 +56,27 @@ impl<'a> Pushed<'a> {
             self.published,
             self.unsynced.map(|unsynced| unsynced.synced),
         )
+    }
+
+    /// Waits for the disk, for a tap. The publisher still waits for it by itself.
+    pub(super) fn confirmed(&self) -> Confirmation {
+        let synced = self.unsynced.as_ref();
+        let synced = synced.and_then(|unsynced| waiter::wait(&unsynced.synced, None));
+        self.confirmation(synced)
+    }
+
+    /// As [`confirmed`](Self::confirmed), for a task.
+    pub(super) async fn confirmed_async(&self) -> Confirmation {
+        let synced = match &self.unsynced {
+            None => None,
+            Some(unsynced) => Some(Waiting::new(unsynced.synced.clone()).await),
+        };
+        self.confirmation(synced)
+    }
+
+    fn confirmation(&self, synced: Option<Result>) -> Confirmation {
+        let synced = synced.unwrap_or(Ok(())).map_err(NotPublished::Invalid);
+        synced.map(|()| self.published)
     }
 
     /// Waits for the disk. After an error the message is in `message`, as octets.

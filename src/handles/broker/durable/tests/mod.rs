@@ -41,13 +41,16 @@ use crate::{
 };
 
 fn open(disk: &FakeDisk) -> Result<Broker> {
+    open_core(disk).map(Broker::start)
+}
+
+fn open_core(disk: &FakeDisk) -> Result<BrokerCore> {
     let disk = Box::new(disk.clone());
     let store = Box::new(LogStore::open_on(disk, Sizes::tiny(), Box::new(|_| {}))?);
     let settings = Settings::default();
     let types = ExchangeTypes::default();
     let (time, durability, disk) = (Time::default(), Durability::Synced, DiskSettings::none());
-    let core = BrokerCore::recover(time, settings, types, durability, store, disk)?;
-    Ok(Broker::start(core))
+    BrokerCore::recover(time, settings, types, durability, store, disk)
 }
 
 /// What the workload knows of its messages when the disk fails.

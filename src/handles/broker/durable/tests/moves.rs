@@ -1,13 +1,23 @@
 //! Messages that are moved while the disk fails.
 
+#[cfg(feature = "testing")]
+use std::sync::{Arc, Mutex};
+
 use super::*;
 use crate::management::selection::Selection;
+#[cfg(feature = "testing")]
+use crate::session::publisher::{Attempt, Course, Tap};
 
 const BOTH: [&str; 2] = ["from", "to"];
 
 /// A broker on this disk, with the messages 0 to 2 in the durable queue `from`.
 fn filled(disk: &FakeDisk) -> Broker {
     let broker = open(disk).unwrap();
+    fill(&broker);
+    broker
+}
+
+fn fill(broker: &Broker) {
     let [from, to] = BOTH.map(|name| Queue::new(name).durable());
     broker.declare(&to).unwrap();
     let producer = broker.producer::<Order>(&from).unwrap();
@@ -15,7 +25,6 @@ fn filled(disk: &FakeDisk) -> Broker {
         let message = Message::new(Order(number)).persistent();
         producer.publish_message(message).unwrap();
     }
-    broker
 }
 
 /// How many messages are in each queue.
@@ -57,5 +66,46 @@ fn a_move_whose_sync_fails_leaves_the_message_in_one_queue_of_the_broker_that_go
         drop(broker);
         let broker = open(&disk.after_power_loss(|_| 0)).unwrap();
         assert_eq!(ready(&broker), [3, 0], "the disk never had the move");
+    }
+}
+
+// The publish of a tapped connection waits for the disk by itself. Its failure was taken for a
+// refusal, so that both queues had the message.
+#[cfg(feature = "testing")]
+#[test]
+fn a_move_that_a_tap_sees_leaves_the_message_in_one_queue_too() {
+    let disk = FakeDisk::new(u64::MAX);
+    let ends = Arc::new(Ends::default());
+    let core = open_core(&disk).unwrap();
+    let broker = Broker::start(core.tapped(Arc::clone(&ends) as Arc<dyn Tap>));
+    fill(&broker);
+    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let moved = connection.move_messages("from", "to", Selection::first(1));
+    assert_eq!(moved.unwrap().moved, 1);
+    disk.fail();
+    let failed = connection.move_messages("from", "to", Selection::all());
+    assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+    assert_eq!(ready(&broker), [1, 2]);
+    let ends = ends.0.lock().unwrap();
+    assert!(matches!(**ends, [Ok(_), Err(Error::Store(_))]), "{ends:?}");
+}
+
+/// How the publishes that a tap has seen have ended.
+#[cfg(feature = "testing")]
+#[derive(Default)]
+struct Ends(Mutex<Vec<Result<Published>>>);
+
+#[cfg(feature = "testing")]
+impl Tap for Ends {
+    fn begin(&self, _: Attempt<'_>) -> Course {
+        Course::default()
+    }
+
+    fn end(&self, _: u64, outcome: Result<Published>) {
+        self.0.lock().unwrap().push(outcome);
+    }
+
+    fn fail(&self, _: Attempt<'_>, error: Error) {
+        self.0.lock().unwrap().push(Err(error));
     }
 }
