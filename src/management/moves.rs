@@ -19,7 +19,7 @@ use crate::{
     model::{
         bytes::Bytes,
         descriptions::Queue,
-        error::{Error, Result},
+        error::{Error, Result, StoreErrorKind},
         name::Name,
     },
     runtime::waiter,
@@ -39,8 +39,8 @@ use std::sync::Arc;
 pub struct Moved {
     /// Those that are in the other queue now.
     pub moved: u64,
-    /// Those that were selected, and that the other queue has refused: it is full, or the payload
-    /// cannot be there. They are in their places.
+    /// Those that were selected, and that the other queue has refused: it is full, it is durable
+    /// and the disk is low, or the payload cannot be there. They are in their places.
     pub refused: u64,
 }
 
@@ -283,7 +283,10 @@ fn move_one(
         Err(error) => {
             from.requeue_undelivered(vec![envelope]);
             match error {
-                Error::Store(_) => Err(error),
+                // A disk that is only low is a queue without room.
+                Error::Store(failed) if failed.kind() != StoreErrorKind::LowDisk => {
+                    Err(Error::Store(failed))
+                }
                 _ => Ok(Some(false)),
             }
         }

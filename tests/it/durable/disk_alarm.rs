@@ -12,8 +12,9 @@ use std::{
 
 use futures_lite::future::{block_on, poll_once};
 use leveret::{
-    Broker, CancelReason, Consumer, Credentials, DiskAlarm, Error, Feed, ManualClock, OnDiskAlarm,
-    Producer, Properties, Queue, RecvError, StoreErrorKind, TryRecvError,
+    Broker, CancelReason, Consumer, Credentials, DiskAlarm, Error, Feed, ManualClock,
+    MessageOutcome, OnDiskAlarm, Producer, Properties, Queue, RecvError, Selection, StoreErrorKind,
+    TryRecvError,
     channel::{AckMode, Event, PublishOptions},
 };
 
@@ -416,4 +417,25 @@ fn a_connection_is_told_that_its_publish_waits_for_the_disk() {
     site.clear();
     assert_eq!(block_on(waiting).unwrap().published.routed, 1);
     assert!(matches!(events.try_recv(), Ok((0, Event::Unblocked))));
+}
+
+// The move ended with an error of the disk, though it was only low.
+#[test]
+fn a_low_disk_refuses_what_is_moved_to_a_durable_queue() {
+    let site = Site::blocked();
+    site.broker.declare(&queue()).unwrap();
+    let memory = Queue::new("memory");
+    let producer = site.broker.producer_builder::<u32>(&memory);
+    let producer = producer.properties(persistent()).build().unwrap();
+    assert!(producer.publish_batch(0..2).all(|result| result.is_ok()));
+    let move_all = || {
+        let moved = site.broker.move_messages("memory", "q", Selection::all());
+        moved.map(|moved| (moved.moved, moved.refused))
+    };
+    assert_eq!(move_all(), Ok((0, 2)));
+    let first = site.broker.peek("memory", 1).unwrap()[0].id().unwrap();
+    let outcome = site.broker.move_message("memory", first, "q");
+    assert_eq!(outcome, Ok(MessageOutcome::Refused));
+    site.clear();
+    assert_eq!(move_all(), Ok((2, 0)));
 }
