@@ -47,6 +47,11 @@ use crate::{
 /// counts of each queue add up. The `used` of a budget is excepted: a publish and a settlement do
 /// not wait for the snapshot, so `used` can differ from the bytes of the queues.
 ///
+/// The totals of a virtual host are of the end. So they also count what has come after the lists
+/// were made: a queue that was declared, or a message that was published to an exchange. The
+/// policies are listed at the beginning. A policy that is set after that may be named by a queue
+/// and missing from their list.
+///
 /// Publishers and consumers go on meanwhile: while a queue is counted, no other queue is locked.
 ///
 /// Two snapshots make [rates](Snapshot::rates). [`to_json`](Snapshot::to_json) has RabbitMQ's field

@@ -24,7 +24,6 @@ pub(super) fn snapshot_of(
 ) -> Result<VhostSnapshot> {
     let connections = connection::snapshots_of(connections);
     let policies = policy::snapshots(gate);
-    let default_exchange = ExchangeStats::from(gate.default_exchange_counts());
     let mut found = gate.survey(Found::of)?;
     let mut counted: Vec<Counted> = (found.queues.drain(..))
         .map(|declared| Counted {
@@ -34,12 +33,13 @@ pub(super) fn snapshot_of(
         })
         .collect();
     let all = counted.len();
-    let (mut totals, budgets) = gate.survey(|topology| {
+    let (default_exchange, mut totals, budgets) = gate.survey(|topology| {
         // The counts of a queue that is gone are in the totals by now, and in no budget.
         counted.retain(|queue| queue.is_in(topology));
+        let default_exchange = ExchangeStats::from(gate.default_exchange_counts());
         let totals = VhostTotals::of(topology, default_exchange, gate.churn(), &connections);
         let budgets = topology.budgets.values().map(budget::snapshot_of);
-        (totals, budgets.collect())
+        (default_exchange, totals, budgets.collect())
     })?;
     counted.sort_by(|a, b| a.snapshot.name.cmp(&b.snapshot.name));
     let mut queues = Vec::with_capacity(counted.len());
