@@ -57,12 +57,15 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "queue-used",
         unit: "bytes",
+        // It counts the consumer too, which has been served. The goal was 1,024 when the queue
+        // alone had 1,634 and both had 3,230, and no version has met it.
         goal: Some(1_500.0),
         measure: |options| idle(options, 1, true),
     },
     Row {
         name: "queue-used-by-a-burst",
         unit: "bytes",
+        // The first backlog leaves something behind that one message does not: 100 bytes at most.
         goal: Some(1_600.0),
         measure: |options| idle(options, 300, true),
     },
