@@ -118,6 +118,10 @@ impl Held {
 struct Receivers {
     /// [`NOBODY`] if there is none.
     first: ThreadNumber,
+    #[allow(
+        clippy::box_collection,
+        reason = "the set would take three words of every consumer"
+    )]
     others: Option<Box<BTreeSet<ThreadNumber>>>,
 }
 
