@@ -256,8 +256,9 @@ impl ConsumerState {
             };
             let (position, deadline) = (envelope.position, envelope.deadline);
             let was_empty = run.is_empty();
-            // Many consumers never have two messages at once.
-            run.reserve_exact(usize::from(run.capacity() == 0));
+            if run.capacity() == 0 {
+                has_made_room(run);
+            }
             run.push(envelope);
             let wake = commit.commit(was_empty, totals);
             let is_over = deadline <= now;
@@ -320,7 +321,10 @@ impl ConsumerState {
             return None;
         }
         let (list, commit) = self.inbox(Some(turns))?;
-        (list.len() < list.capacity()).then_some(Slot {
+        if list.len() == list.capacity() && !has_made_room(list) {
+            return None;
+        }
+        Some(Slot {
             list,
             commit: Commit::Inbox(commit),
         })
@@ -450,4 +454,16 @@ impl ConsumerState {
             _ => 1,
         }
     }
+}
+
+/// Makes room for the first message of a list that has no room at all. Many consumers never have
+/// two messages at once. `false` if the list has to grow.
+#[cold]
+#[inline(never)]
+fn has_made_room(list: &mut Vec<Envelope>) -> bool {
+    let has_none = list.capacity() == 0;
+    if has_none {
+        list.reserve_exact(1);
+    }
+    has_none
 }
