@@ -103,6 +103,10 @@ struct Held {
     receivers: Receivers,
     /// The deliveries that have made producers, by position. Most places never have one, so that
     /// the map is made for the first.
+    #[allow(
+        clippy::box_collection,
+        reason = "the map would take three words of every consumer"
+    )]
     claims: Option<Box<BTreeMap<u64, Claimed>>>,
 }
 

@@ -287,8 +287,9 @@ impl ConsumerState {
             };
             let (position, deadline) = (envelope.position, envelope.deadline);
             let was_empty = run.is_empty();
-            // Many consumers never have two messages at once.
-            run.reserve_exact(usize::from(run.capacity() == 0));
+            if run.capacity() == 0 {
+                has_made_room(run);
+            }
             run.push(envelope);
             let wake = commit.commit(was_empty, totals);
             let is_over = deadline <= now;
@@ -349,9 +350,9 @@ impl ConsumerState {
         let in_turn = !turns.is_first_alone();
         let (list, commit) = self.inbox(Some(turns))?;
         let room = match list.capacity() - list.len() {
-            0 => return None,
+            0 if !has_made_room(list) => return None,
             _ if in_turn => 1,
-            free => free.min(credit),
+            free => free.clamp(1, credit),
         };
         Some(Slot {
             list,
@@ -485,4 +486,16 @@ impl ConsumerState {
             DeliveryTarget::Push(sink) => sink.notify_interval(self.prefetch),
         }
     }
+}
+
+/// Makes room for the first message of a list that has no room at all. Many consumers never have
+/// two messages at once. `false` if the list has to grow.
+#[cold]
+#[inline(never)]
+fn has_made_room(list: &mut Vec<Envelope>) -> bool {
+    let has_none = list.capacity() == 0;
+    if has_none {
+        list.reserve_exact(1);
+    }
+    has_none
 }

@@ -113,7 +113,7 @@ use std::sync::{Arc, Weak};
 /// A queue: its name, and its state behind one lock.
 ///
 /// The order of the fields is that in memory. The first ones are read without the lock for each
-/// message. A thread that takes the lock would take their cache line away, so that the others lie in
+/// message. A thread that takes the lock would take their cache line away, so the others lie in
 /// between.
 #[repr(C)]
 pub(crate) struct QueueCore {

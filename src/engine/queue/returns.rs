@@ -133,8 +133,9 @@ impl QueueState {
     /// Acknowledges messages that [`get`](Self::get) took.
     pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.rare().got -= amount;
-        self.tally.rare().acked += amount;
+        let rare = self.tally.rare();
+        rare.got -= amount;
+        rare.acked += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -143,8 +144,9 @@ impl QueueState {
     /// to other queues.
     pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.rare().got -= amount;
-        self.tally.rare().moved += amount;
+        let rare = self.tally.rare();
+        rare.got -= amount;
+        rare.moved += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -181,8 +183,9 @@ impl QueueState {
                 credit.settle(1, bytes)
             }
             None => {
-                self.tally.rare().got -= MessageTotals::new(1, bytes);
-                self.tally.rare().again_ready += 1;
+                let rare = self.tally.rare();
+                rare.got -= MessageTotals::new(1, bytes);
+                rare.again_ready += 1;
                 false
             }
         }

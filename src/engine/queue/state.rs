@@ -38,9 +38,9 @@ use crate::{
 /// Everything behind a queue's lock.
 ///
 /// The order of the fields is that in memory. The fields that each publish uses are beside one
-/// another, from `ready` to `consumers`. There may be very many queues, and each one of them is then
-/// a few cache misses for each message. The other fields come before, since a thread that waits for
-/// the lock takes the cache line of the lock away.
+/// another, from `ready` to `consumers`: among very many queues each line of them is a cache miss.
+/// The other fields come before, since a thread that waits for the lock takes the cache line of the
+/// lock away.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct QueueState {
@@ -339,8 +339,9 @@ impl QueueState {
         self.admit_waiting(now, effects);
         let envelope = envelope?;
         Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
-        self.tally.rare().got.add_message(envelope.size());
-        self.tally.rare().gets.taken += 1;
+        let rare = self.tally.rare();
+        rare.got.add_message(envelope.size());
+        rare.gets.taken += 1;
         Some((envelope, self.ready.len()))
     }
 

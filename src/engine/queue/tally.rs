@@ -88,9 +88,17 @@ impl std::ops::AddAssign for Gets {
     }
 }
 
+impl RareTally {
+    #[cold]
+    fn boxed() -> Box<RareTally> {
+        Box::default()
+    }
+}
+
 impl Tally {
+    #[inline]
     pub(super) fn rare(&mut self) -> &mut RareTally {
-        self.rare.get_or_insert_default()
+        self.rare.get_or_insert_with(RareTally::boxed)
     }
 
     /// The messages that were taken by a get and are not settled.

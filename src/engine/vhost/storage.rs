@@ -225,7 +225,7 @@ impl VhostStorage {
         };
         let record = QueueRecord {
             number: stored.number(),
-            queue: declared.terms.description.kept_as(name),
+            queue: declared.terms.description.clone().named(name.as_str()),
             failed_before: 0,
         };
         self.write_queue_record(name, &record);

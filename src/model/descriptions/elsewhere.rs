@@ -3,12 +3,6 @@
 use super::{Overflow, Queue, names as x};
 
 impl Queue {
-    /// The same description of a queue with this name.
-    pub(crate) fn named(mut self, name: impl Into<String>) -> Queue {
-        self.name = name.into();
-        self
-    }
-
     /// An argument that only the engine in this process knows, for people.
     pub(crate) fn embedded_only(&self) -> Option<String> {
         let own = [

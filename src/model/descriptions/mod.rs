@@ -17,6 +17,7 @@ mod elsewhere;
 mod exchange;
 mod hash_on;
 mod model_queue;
+mod named;
 pub(crate) mod names;
 mod offset;
 mod overflow;

@@ -480,14 +480,6 @@ impl Queue {
         }
     }
 
-    /// The description that a queue keeps, with the name of the queue.
-    pub(crate) fn kept_as(&self, name: &Name) -> Self {
-        Self {
-            name: name.to_string(),
-            ..self.clone()
-        }
-    }
-
     /// The description that `declare` returns for a queue without a name. It has the generated
     /// name. It is passive, because a generated name cannot be declared. It has no bindings,
     /// because they are made already.

@@ -90,8 +90,7 @@ fn a_plain_name_opens_a_queue_and_means_an_exchange_that_exists() {
     assert!(opened.is_open() && !opened.is_passive());
     let bound = opened.clone().bind("x", "k");
     assert_eq!(bound.of_new_queue(), Queue::new(""));
-    let name = Name::new("q").unwrap();
-    assert_eq!(bound.of_new_queue().kept_as(&name), Queue::new("q"));
+    assert_eq!(bound.of_new_queue().named("q"), Queue::new("q"));
     assert_eq!(Queue::from(&String::from("q")), opened);
     let text = serde_json::to_string(&opened).unwrap();
     assert_eq!(serde_json::from_str::<Queue>(&text).unwrap(), opened);
