@@ -116,7 +116,11 @@ impl StreamFiles for Memory {
                     ..
                 } if *offset == wanted => {
                     let entry = (arrival.came, 0..message.len());
-                    found = Some(StoredChunk::new(wanted, message.to_vec(), vec![entry]));
+                    found = Some(StoredChunk::new(
+                        wanted,
+                        message.to_vec().into(),
+                        vec![entry],
+                    ));
                 }
                 Operation::Trim { offset, .. } if *offset > wanted => found = None,
                 _ => {}

@@ -12,7 +12,7 @@ use super::{
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
     overdue::Overdue,
-    permit::{Commit, Slot},
+    permit::{Commit, Slot, has_made_room},
 };
 use crate::{
     message::envelope::{Envelope, NEVER},
@@ -486,16 +486,4 @@ impl ConsumerState {
             DeliveryTarget::Push(sink) => sink.notify_interval(self.prefetch),
         }
     }
-}
-
-/// Makes room for the first message of a list that has no room at all. Many consumers never have
-/// two messages at once. `false` if the list has to grow.
-#[cold]
-#[inline(never)]
-fn has_made_room(list: &mut Vec<Envelope>) -> bool {
-    let has_none = list.capacity() == 0;
-    if has_none {
-        list.reserve_exact(1);
-    }
-    has_none
 }

@@ -52,6 +52,18 @@ fn fetch_ahead(list: &mut Vec<Envelope>) {
     }
 }
 
+/// Makes room for the first message of a list that has no room at all. Many consumers never have
+/// two messages at once. `false` if the list has to grow.
+#[cold]
+#[inline(never)]
+pub(super) fn has_made_room(list: &mut Vec<Envelope>) -> bool {
+    let has_none = list.capacity() == 0;
+    if has_none {
+        list.reserve_exact(1);
+    }
+    has_none
+}
+
 impl Permit<'_> {
     /// Makes a message of `size` bytes in the slot. `make` gets its position and runs no user code.
     /// The message must not depend on time.
