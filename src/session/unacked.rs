@@ -5,7 +5,6 @@
 //! when it is dropped.
 
 use std::{
-    cell::Cell,
     fmt,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
@@ -25,7 +24,7 @@ use crate::{
     },
     message::envelope::Envelope,
     model::{error::Result, field_value::FieldValue, name::Name},
-    runtime::{sync::thread_local, waiter::Wake},
+    runtime::waiter::Wake,
 };
 
 /// The origin of deliveries, which they return to: one consumer of one queue, or the gets from a
@@ -57,13 +56,6 @@ pub(crate) struct DeliveryOrigin {
     pub(super) first_exchange: OnceLock<Box<(u16, Name)>>,
 }
 
-thread_local! {
-    /// A handle to the origin of the delivery that this thread settled last. The next delivery from
-    /// there uses it: to decrement one reference count and increment another costs as much as an
-    /// acknowledgement.
-    static SPARE_HANDLE: Cell<Option<Arc<DeliveryOrigin>>> = const { Cell::new(None) };
-}
-
 impl DeliveryOrigin {
     /// Notes that the current thread receives deliveries from here. `not_shown` tells how many
     /// messages no receiver was shown before, though the queue has handed them out.
@@ -88,24 +80,6 @@ impl DeliveryOrigin {
             Some((_, credit)) => self.queue.unsettled_of(credit) + self.late(),
             None => self.holders.gets(),
         }
-    }
-
-    /// Makes a handle for one more delivery, which the current thread receives. `not_shown` is as
-    /// for [`note_receiver`](Self::note_receiver).
-    #[inline]
-    pub(crate) fn handle(self: &Arc<Self>, not_shown: impl FnOnce() -> u64) -> Arc<DeliveryOrigin> {
-        self.note_receiver(not_shown);
-        match SPARE_HANDLE.try_with(Cell::take) {
-            Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
-            _ => Arc::clone(self),
-        }
-    }
-
-    /// Keeps the handle of a settled delivery for the next one.
-    #[inline]
-    pub(super) fn spare(origin: Arc<DeliveryOrigin>) {
-        // A thread whose locals are destroyed already keeps nothing.
-        let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
     }
 
     /// The same origin for copies of its deliveries, which count as settled.

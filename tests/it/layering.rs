@@ -143,6 +143,7 @@ const FOLDERS: &[Folder] = &[
                 "receive",
                 "recv_backoff",
                 "requeue",
+                "spare_handle",
                 "stream_reader",
                 "subscriber",
                 "tapped",
