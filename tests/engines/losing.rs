@@ -45,12 +45,8 @@ pub(crate) fn is_lost(error: &Error, proxy: &Proxy) -> bool {
 
 /// Waits until a connection is told to be lost.
 pub(crate) fn await_loss(events: &Events<(u16, Event)>) {
-    loop {
-        match events.recv_timeout(LONG).unwrap() {
-            (0, Event::ConnectionLost { .. }) => return,
-            _ => {}
-        }
-    }
+    let is_lost = |event| matches!(event, (0, Event::ConnectionLost { .. }));
+    while !is_lost(events.recv_timeout(LONG).unwrap()) {}
 }
 
 #[test]
