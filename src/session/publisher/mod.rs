@@ -7,6 +7,7 @@
 
 mod low_disk;
 mod not_published;
+mod outbound;
 mod pause;
 mod prepared;
 mod route_cache;
