@@ -352,11 +352,13 @@ impl RemoteOrigin {
     /// # Errors
     /// Those of [`Backend::settle`].
     pub(super) fn ack(&self, envelope: Option<&Envelope>, messages: u64, bytes: u64) -> Result {
-        self.count(messages, bytes);
-        match envelope {
+        let settled = match envelope {
             Some(envelope) => self.settle(envelope, RemoteSettlement::Ack),
             None => Ok(()),
-        }
+        };
+        // Counted afterwards: a shutdown that waits for it closes the connection then.
+        self.count(messages, bytes);
+        settled
     }
 
     /// Acknowledges a message that an auto-ack receiver gets. If the connection is lost, it comes
@@ -389,12 +391,11 @@ impl RemoteOrigin {
         };
         let mut settled = Ok(());
         for envelope in envelopes {
-            self.count(1, envelope.size());
             let is_rejected = settlement == RemoteSettlement::Reject;
-            if is_rejected && self.dead_letter(envelope, vhost, queue) {
-                continue;
+            if !is_rejected || !self.dead_letter(envelope, vhost, queue) {
+                settled = settled.and(self.settle(envelope, settlement));
             }
-            settled = settled.and(self.settle(envelope, settlement));
+            self.count(1, envelope.size());
         }
         settled.and(answer)
     }

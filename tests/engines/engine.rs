@@ -23,6 +23,8 @@ pub(crate) const SHORT: Duration = Duration::from_millis(50);
 /// The queues and exchanges of the test are deleted.
 pub(crate) struct Engine {
     pub(crate) broker: Broker,
+    /// Deletes what is left, also if a test has put another broker in the place of the first.
+    first: Broker,
     prefix: String,
     is_durable: bool,
     queues: Mutex<Vec<String>>,
@@ -36,6 +38,7 @@ impl Engine {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let (nanos, number) = (now.as_nanos(), NEXT.fetch_add(1, Relaxed));
         Engine {
+            first: broker.clone(),
             broker,
             prefix: format!("engines-{nanos:x}-{number}"),
             is_durable: false,
@@ -68,10 +71,10 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // Many are gone already.
         for name in self.queues.get_mut().unwrap().drain(..) {
-            let _ = self.broker.delete(&Queue::existing(name));
+            let _ = self.first.delete(&Queue::existing(name));
         }
         for name in self.exchanges.get_mut().unwrap().drain(..) {
-            let _ = self.broker.delete(&Exchange::existing(name));
+            let _ = self.first.delete(&Exchange::existing(name));
         }
         if let Some(folder) = &self.folder {
             let _ = std::fs::remove_dir_all(folder);

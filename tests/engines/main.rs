@@ -9,6 +9,8 @@ mod calls;
 #[cfg(feature = "rabbitmq")]
 mod chaos;
 mod consuming;
+#[cfg(feature = "rabbitmq")]
+mod encrypted;
 mod engine;
 #[cfg(feature = "rabbitmq")]
 mod losing;

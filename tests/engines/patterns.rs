@@ -13,6 +13,7 @@ use std::{
 use futures_lite::future::block_on;
 use leveret::{
     Backoff, FieldTable,
+    control::{Mailbox, Node, Nodes},
     middleware::Retry,
     notify::Priority,
     rpc::{self, Client, Endpoint, RpcError, Server, Target},
@@ -35,6 +36,7 @@ on_each_engine! {
     calls_of_many_threads_find_their_replies
     a_call_of_nobody_fails_at_once
     notifications_reach_their_listeners
+    nodes_execute_their_commands
 }
 
 fn a_worker_handles_each_message_once(engine: &Engine) {
@@ -277,4 +279,47 @@ fn notifications_reach_their_listeners(engine: &Engine) {
     all.sort();
     assert_eq!(all, ["(Error, \"it broke\")", "(Info, \"hello\")"]);
     listener.stop_and_drain(LONG);
+}
+
+fn nodes_execute_their_commands(engine: &Engine) {
+    let exchange = engine.exchange("control");
+    engine.exchange("control.nodes.fanout"); // the nodes make it
+    let node = |name: &str, jobs: u32| {
+        Node::new(&engine.broker, name)
+            .exchange(&exchange)
+            .command("jobs", move |(): (), _| jobs)
+            .try_command("parse", |text: String, _| text.parse::<u32>())
+            .spawn()
+            .unwrap()
+    };
+    let nodes = [node("worker.1", 3), node("worker.2", 5), node("web", 0)];
+    let mailbox = Mailbox::new(&engine.broker)
+        .exchange(&exchange)
+        .timeout(LONG);
+    assert_eq!(mailbox.call::<u32>("worker.2", "jobs", ()).unwrap(), 5);
+    let error = mailbox.call::<u32>("web", "parse", "seven".to_owned());
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "invalid digit found in string"
+    );
+    let absent = mailbox.call::<u32>("nowhere", "jobs", ()).unwrap_err();
+    assert!(matches!(absent, RpcError::NoServer { .. }), "{absent:?}");
+    for (chosen, expected) in [
+        (Nodes::all(), &["web 0", "worker.1 3", "worker.2 5"][..]),
+        (Nodes::matching("worker.*"), &["worker.1 3", "worker.2 5"]),
+        (Nodes::named(["web", "worker.1"]), &["web 0", "worker.1 3"]),
+    ] {
+        let replies = mailbox.gather::<u32>(chosen, "jobs", ()).unwrap();
+        // An engine outside does not tell how many nodes have the command.
+        let mut jobs: Vec<String> = replies
+            .take(expected.len())
+            .map(|reply| reply.unwrap())
+            .map(|reply| format!("{} {}", reply.node, reply.result.unwrap()))
+            .collect();
+        jobs.sort();
+        assert_eq!(jobs, expected);
+    }
+    for node in nodes {
+        node.stop_and_drain(LONG);
+    }
 }

@@ -87,6 +87,22 @@ impl RabbitMqBuilder {
         self.with(|settings| settings.unconfirmed(unconfirmed))
     }
 
+    /// Trusts a root certificate, in PEM, beside those of the system. The text may hold several. A
+    /// server at `amqps://` has to show a certificate for its host name, signed by one of them.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use leveret::Broker;
+    ///
+    /// let certificate = std::fs::read_to_string("ca_certificate.pem").expect("it can be read");
+    /// let broker = Broker::rabbitmq("amqps://rabbit.example").root_certificate(&certificate);
+    /// let broker = broker.open()?;
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn root_certificate(self, pem: &str) -> Self {
+        self.with(|settings| settings.root_certificate(pem))
+    }
+
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
         if let Ok(settings) = &mut self.settings {
             set(settings);

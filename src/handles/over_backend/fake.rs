@@ -66,6 +66,8 @@ pub(super) struct Fake {
     lost: Arc<AtomicBool>,
     next: AtomicU64,
     consumers: Arc<Mutex<Consumers>>,
+    /// Called before each settlement.
+    before_settle: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 #[derive(Default)]
@@ -106,7 +108,13 @@ impl Fake {
             lost,
             next: AtomicU64::new(1),
             consumers,
+            before_settle: Mutex::default(),
         })
+    }
+
+    /// Has `call` called before each settlement.
+    pub(super) fn before_settle(&self, call: impl Fn() + Send + 'static) {
+        *self.before_settle.lock().unwrap() = Some(Box::new(call));
     }
 
     /// A connection of typed handles over this backend.
@@ -389,6 +397,9 @@ impl Backend for Fake {
     }
 
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result {
+        if let Some(call) = &*self.before_settle.lock().unwrap() {
+            call();
+        }
         if self.lost.load(SeqCst) {
             return Err(Error::ConnectionClosed);
         }

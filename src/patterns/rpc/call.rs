@@ -4,7 +4,7 @@
 //! A call is one allocation. Its caller waits on it, and a server replies into it. So there is no
 //! queue for replies, and no list of calls that wait.
 
-use std::{any::Any, collections::VecDeque, mem, sync::Arc, task::Poll};
+use std::{any::Any, mem, sync::Arc, task::Poll};
 
 use super::{
     answer::Answer,
@@ -12,6 +12,7 @@ use super::{
     arguments::{Arguments, Octets, convert},
     outside::Outside,
     request::{Head, Wanted},
+    rest::Rest,
 };
 use crate::{
     message::{
@@ -67,35 +68,6 @@ struct State<A, R> {
     finished: usize,
     /// `None` for a call that is answered at once.
     rest: Option<Box<Rest<R>>>,
-}
-
-/// The parts of a state that most calls do not need.
-struct Rest<R> {
-    /// The replies after the first one.
-    others: VecDeque<Reply<R>>,
-    /// The servers that have the request. `None` as long as that is not known.
-    servers: Option<usize>,
-    /// The caller, if it waits.
-    caller: WaitList,
-    /// The streams that wait for room.
-    senders: WaitList,
-    /// Set when the caller gives up. Made when a server asks for it.
-    cancelled: Option<Arc<Signal>>,
-    /// The part outside of the process, once the request has left it.
-    outside: Option<Box<Outside>>,
-}
-
-impl<R> Default for Rest<R> {
-    fn default() -> Rest<R> {
-        Rest {
-            others: VecDeque::new(),
-            servers: None,
-            caller: WaitList::default(),
-            senders: WaitList::default(),
-            cancelled: None,
-            outside: None,
-        }
-    }
 }
 
 impl<A, R> State<A, R> {
@@ -200,12 +172,7 @@ impl<A: Payload, R: Payload> Call<A, R> {
                 Some(_) => None,
                 None => state.outside().and_then(Outside::next),
             };
-            let rest = state.rest.as_mut().map(|rest| Given {
-                others: mem::take(&mut rest.others),
-                cancelled: rest.cancelled.take(),
-                senders: rest.senders.take_all(),
-                outside: rest.outside.take(),
-            });
+            let rest = state.rest.as_mut().map(|rest| rest.take_given());
             (arguments, first, rest, answer)
         };
         if let Some(rest) = rest {
@@ -236,28 +203,6 @@ impl<A: Payload, R: Payload> Call<A, R> {
         let state = self.state.lock();
         let servers = state.servers().unwrap_or(state.finished);
         servers.saturating_sub(state.finished)
-    }
-}
-
-/// The parts of a state that end when the caller gives up.
-struct Given<R> {
-    others: VecDeque<Reply<R>>,
-    cancelled: Option<Arc<Signal>>,
-    senders: Vec<Wake>,
-    outside: Option<Box<Outside>>,
-}
-
-impl<R: Send + 'static> Given<R> {
-    /// Tells the servers. Runs user code.
-    fn give_up(self) {
-        if let Some(cancelled) = self.cancelled {
-            cancelled.set();
-        }
-        self.senders.into_iter().for_each(|wake| wake.wake());
-        if let Some(outside) = self.outside {
-            outside.give_up();
-        }
-        self.others.into_iter().for_each(drop_user_value);
     }
 }
 

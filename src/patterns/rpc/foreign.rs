@@ -67,9 +67,9 @@ struct Back {
     /// Publishes the replies, on behalf of the request.
     producer: Producer<Bytes>,
     /// When the caller stops waiting.
-    deadline: Option<Instant>,
+    patience: Option<Instant>,
     /// The same, or the end of the time of the method if that is before.
-    end: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 /// Several replies to one request.
@@ -145,13 +145,13 @@ impl ForeignCall {
         if self.back.get().is_some() {
             return;
         }
-        let deadline = worker.info().expires_at();
+        let patience = worker.info().expires_at();
         let limit = limit.and_then(|limit| worker.now().checked_add(limit));
         let _ = self.back.set(Back {
             connection: worker.connection().clone(),
             producer: worker.producer(producer),
-            deadline,
-            end: deadline.map(|deadline| limit.map_or(deadline, |limit| limit.min(deadline))),
+            patience,
+            deadline: patience.map(|end| limit.map_or(end, |limit| limit.min(end))),
         });
     }
 
@@ -159,19 +159,19 @@ impl ForeignCall {
         let Some(back) = self.back.get() else {
             return false;
         };
-        let deadline = back.deadline;
-        deadline.is_some_and(|deadline| deadline <= back.connection.time().now())
+        let patience = back.patience;
+        patience.is_some_and(|end| end <= back.connection.time().now())
     }
 
     /// Has `target` called when the caller has gone, or the time of the method is over.
     fn fire_at_end(&self, target: Weak<dyn TimerTarget>) {
         if let Some(Back {
             connection,
-            end: Some(end),
+            deadline: Some(deadline),
             ..
         }) = self.back.get()
         {
-            connection.fire_at(*end, target);
+            connection.fire_at(*deadline, target);
         }
     }
 
@@ -236,7 +236,7 @@ impl AnyCall for ForeignCall {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.back.get()?.end
+        self.back.get()?.deadline
     }
 
     fn leaves(&self, _: Arc<dyn ReplyAddress>) {}

@@ -50,7 +50,8 @@
 //! - `target`: [`Target`], the address of servers.
 //! - `client`, `settings`, `typed`: [`Client`], and [`TypedClient`] for one method.
 //! - `pending`: the caller's side of a call.
-//! - `call`: the slot that a caller and its servers share. `any_call`: the same without its types.
+//! - `call`, `rest`: the slot that a caller and its servers share. `any_call`: the same without its
+//!   types.
 //! - `arguments`: the values on their way.
 //! - `request`: the payload of a request. `leaving`: the same outside of the process.
 //! - `outside`, `answer`: the part of a call in other processes, and a reply of them.
@@ -81,6 +82,7 @@ mod pending;
 mod replies;
 mod request;
 mod requesting;
+mod rest;
 mod sender;
 mod server;
 mod settings;

@@ -25,10 +25,10 @@ pub(super) struct Calls {
     replies: Option<Consumer>,
 }
 
-/// What has happened on the channel.
+/// An event of the channel.
 pub(super) enum Happened {
     /// A publish has ended.
-    Sent(Sent),
+    Sent(Box<Sent>),
     /// The channel has ended.
     Over(Option<lapin::Error>),
 }
@@ -77,7 +77,7 @@ impl Calls {
                     Some(Err(error)) => return Happened::Over(Some(error)),
                     None => return Happened::Over(None),
                 },
-                sent = self.unsettled.next() => return Happened::Sent(sent),
+                sent = self.unsettled.next() => return Happened::Sent(Box::new(sent)),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Calls {
         happened: Happened,
     ) -> Result<(), String> {
         let error = match happened {
-            Happened::Sent(sent) => match self.unsettled.settle_ended(sent) {
+            Happened::Sent(sent) => match self.unsettled.settle_ended(*sent) {
                 Some(error) => Some(error),
                 None => return Ok(()),
             },

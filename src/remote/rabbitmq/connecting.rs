@@ -27,7 +27,10 @@ pub(super) async fn connect(settings: &Settings, login: &Login) -> Result<(Conne
         if let Some(name) = &settings.name {
             properties = properties.with_connection_name(name.as_str().into());
         }
-        let tls = OwnedTLSConfig::default();
+        let tls = OwnedTLSConfig {
+            cert_chain: settings.root_certificates.clone(),
+            ..OwnedTLSConfig::default()
+        };
         let runtime = Runtime::tokio_current();
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
         let error = match tokio::time::timeout(settings.connect_timeout, connecting).await {

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(super) connect_timeout: Duration,
     pub(super) reconnect: Backoff,
     pub(super) unconfirmed: Unconfirmed,
+    /// More root certificates, in PEM.
+    pub(super) root_certificates: Option<String>,
 }
 
 /// How long one attempt to connect may take, if nothing else says.
@@ -58,6 +60,7 @@ impl Settings {
             name: None,
             reconnect: Backoff::new(Duration::from_millis(200)).max_delay(Duration::from_secs(30)),
             unconfirmed: Unconfirmed::default(),
+            root_certificates: None,
             addresses,
         })
     }
@@ -85,6 +88,12 @@ impl Settings {
 
     pub(crate) fn unconfirmed(&mut self, unconfirmed: Unconfirmed) {
         self.unconfirmed = unconfirmed;
+    }
+
+    pub(crate) fn root_certificate(&mut self, pem: &str) {
+        let known = self.root_certificates.get_or_insert_default();
+        known.push_str(pem);
+        known.push('\n');
     }
 
     /// The virtual host of the first URL.

@@ -10,6 +10,7 @@ mod commit;
 mod known;
 mod low_disk;
 mod not_published;
+mod outbound;
 mod pause;
 mod prepared;
 mod route_cache;

@@ -133,6 +133,18 @@ fn text_is_answered_by_text_and_a_packed_request_in_its_format() {
 }
 
 #[test]
+fn text_is_answered_by_json_if_the_answer_is_no_text() {
+    let broker = Broker::new();
+    let _server = rpc::serve::<String, usize>(&broker, "service", |name, _| name.len()).unwrap();
+    let mut client = caller(&broker);
+    let text = Properties::new().content_type("text/plain");
+    let reply = call(&mut client, text, b"Ada");
+    assert_eq!(reply.body, b"3");
+    let content_type = reply.properties.content_type.as_deref();
+    assert_eq!(content_type, Some("application/json"));
+}
+
+#[test]
 #[cfg(feature = "msgpack")]
 fn a_request_in_msgpack_is_answered_in_msgpack() {
     let broker = Broker::new();
