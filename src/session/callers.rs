@@ -63,6 +63,13 @@ impl Callers {
         keys.find(|key| waiting.callers.contains_key(*key))
     }
 
+    /// Whether a message is the request of a caller. The others are replies of a stream, which waits
+    /// for credit.
+    pub(crate) fn is_request(&self, properties: &Properties) -> bool {
+        let key = self.key_of(properties);
+        key.is_some() && key == properties.correlation_id.as_deref()
+    }
+
     /// The message of a caller is sent.
     pub(crate) fn sent(&self, key: &str) {
         if let Some(caller) = self.waiting.lock().callers.get_mut(key) {

@@ -98,6 +98,24 @@ fn a_request_ends_in_its_queue_when_its_caller_has_given_up() {
 }
 
 #[test]
+fn a_stream_reaches_its_caller_also_if_its_method_ends_at_once() {
+    let (Some(engine), Some(other)) = (rabbitmq(), rabbitmq()) else {
+        return;
+    };
+    let target = Target::queue(engine.queue("count"));
+    let endpoint = Endpoint::new().stream("count", |to: u32, _, replies| {
+        (0..to).try_for_each(|number| replies.send(number))
+    });
+    // The server has called no one, and so the first reply opens its channel of calls.
+    let server = Server::new(&other.broker, target.clone()).endpoint(endpoint);
+    let server = server.spawn().unwrap();
+    let client = Client::new(&engine.broker, target).timeout(LONG);
+    let replies: Result<Vec<u32>, _> = client.call_stream("count", 3_u32).unwrap().collect();
+    assert_eq!(replies, Ok(vec![0, 1, 2]));
+    server.stop_and_drain(LONG);
+}
+
+#[test]
 fn a_stream_waits_for_a_caller_who_is_slow() {
     let Some(engine) = rabbitmq() else { return };
     let target = Target::queue(engine.queue("count"));

@@ -61,6 +61,8 @@ pub(super) struct Publish {
     pub(super) properties: BasicProperties,
     /// It fails when the connection is lost.
     pub(super) gives_back: bool,
+    /// It is a request, which its caller waits for.
+    is_request: bool,
     completer: Completer<Confirmation>,
 }
 
@@ -172,11 +174,14 @@ impl Publisher {
             }
         };
         let gives_back = unconfirmed == Unconfirmed::GiveBack || !message.waits;
+        let callers = self.callers();
+        let is_request = callers.is_some_and(|it| it.is_request(&message.properties));
         let failed = {
             let mut way = self.way.lock();
             let publish = Publish {
                 number: way.next,
                 gives_back,
+                is_request,
                 message,
                 exchange,
                 routing_key,
@@ -209,8 +214,10 @@ impl Publisher {
         if let Some(callers) = self.callers() {
             match callers.key_of(&publish.message.properties) {
                 Some(key) => callers.sent(key),
-                // The caller has gone while the message waited.
-                None => return,
+                // The caller has gone while its request waited.
+                None if publish.is_request => return,
+                // A stream that has ended. The replies are for a caller elsewhere.
+                None => {}
             }
         }
         let mut sending: Sending = Box::pin(send(channel.clone(), publish));
