@@ -72,6 +72,12 @@ pub(crate) trait Backend: Send + Sync {
     /// [`Error::ConnectionLost`] while it connects again; [`Error::ConnectionClosed`].
     fn check_up(&self) -> Result;
 
+    /// Whether the engine takes publishes now.
+    ///
+    /// # Errors
+    /// [`Error::ResourceError`] while it has blocked the connection.
+    fn check_unblocked(&self) -> Result;
+
     /// Declares an exchange with its bindings.
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>>;
 

@@ -18,19 +18,13 @@ use crate::{
     },
     message::{
         envelope::{Address, Envelope},
-        headers::cc_bcc,
         properties::{Properties, RoutingProperties},
     },
     model::{
         error::{Error, Result},
-        field_value::{FieldTable, FieldValue},
-        name::Name,
+        field_value::FieldTable,
     },
-    runtime::completion::Completion,
-    session::{
-        backend::{Confirmation, Outbound},
-        holding::Admission,
-    },
+    session::{backend::Confirmation, holding::Admission},
 };
 
 /// A publish that has passed its checks, with its route.
@@ -54,50 +48,6 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Hands the message to the engine outside of this process, if there is one.
-    ///
-    /// # Errors
-    /// [`Error::Codec`] if the payload cannot be encoded. For [`OnFull::Refuse`] the errors of a
-    /// connection that is lost.
-    pub(crate) fn start(
-        &self,
-        message: Option<&Envelope>,
-        on_full: OnFull,
-    ) -> Option<Result<Completion<Confirmation>>> {
-        let backend = self.publisher.config.gate.backend()?;
-        let waits = on_full != OnFull::Refuse;
-        let is_up = if waits { Ok(()) } else { backend.check_up() };
-        let outbound = self.outbound(message?, waits);
-        Some(
-            is_up
-                .and(outbound)
-                .map(|outbound| backend.publish(outbound)),
-        )
-    }
-
-    fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
-        let gate = &self.publisher.config.gate;
-        let (mut properties, body) = match envelope.body().departing() {
-            None => (envelope.properties().clone(), envelope.encode()?),
-            Some(departing) => {
-                let departed = departing.depart(envelope.properties(), gate.exit())?;
-                (departed.properties.clone(), departed.body.clone())
-            }
-        };
-        if let Some(meta) = envelope.meta().filter(|meta| !meta.bcc.is_empty()) {
-            let keys: Vec<FieldValue> = meta.bcc.iter().map(|key| key.as_str().into()).collect();
-            properties = properties.header(cc_bcc::BCC, keys);
-        }
-        Ok(Outbound {
-            exchange: self.publisher.config.exchange.clone(),
-            routing_key: Name::new(self.key)?,
-            mandatory: self.mandatory,
-            waits,
-            properties,
-            body,
-        })
-    }
-
     /// Where a message of this publish goes, as its envelope says it.
     pub(crate) fn address(&self) -> &Address {
         &self.route.address
