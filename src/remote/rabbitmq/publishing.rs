@@ -310,6 +310,14 @@ impl Publisher {
         }
     }
 
+    /// Takes all that wait.
+    pub(super) fn take_waiting(&self) -> VecDeque<Publish> {
+        match &mut self.way.lock().state {
+            State::Waiting(waiting, _) => std::mem::take(waiting),
+            State::Open(_) | State::Ended => VecDeque::new(),
+        }
+    }
+
     pub(super) fn end(&self) -> VecDeque<Publish> {
         let mut way = self.way.lock();
         match std::mem::replace(&mut way.state, State::Ended) {
