@@ -156,6 +156,7 @@ impl ReplyAddress for CallerAddress {
                 waits: false,
                 properties,
                 body: Bytes::default(),
+                expires: None,
             });
         }
     }

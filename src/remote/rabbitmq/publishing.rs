@@ -71,6 +71,14 @@ impl Publish {
         self.completer.complete(Err(NotPublished::Invalid(error)));
     }
 
+    /// Shortens the expiration by the time that the message has waited here.
+    fn renew_expiration(&mut self) {
+        if let Some(expires) = &self.message.expires {
+            let millis = ShortString::from(expires.expiration());
+            self.properties = self.properties.clone().with_expiration(millis);
+        }
+    }
+
     /// Ends it with what the server says.
     pub(super) fn settle(self, outcome: &LapinConfirmation, is_returned: bool) {
         let is_refused = matches!(outcome, LapinConfirmation::Nack(_));
@@ -210,7 +218,7 @@ impl Publisher {
     }
 
     /// Sends a message, and has the driver wait for its confirm.
-    fn start(&self, channel: &Channel, publish: Publish) {
+    fn start(&self, channel: &Channel, mut publish: Publish) {
         if let Some(callers) = self.callers() {
             match callers.key_of(&publish.message.properties) {
                 Some(key) => callers.sent(key),
@@ -220,6 +228,7 @@ impl Publisher {
                 None => {}
             }
         }
+        publish.renew_expiration();
         let mut sending: Sending = Box::pin(send(channel.clone(), publish));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
@@ -324,5 +333,45 @@ impl Publisher {
             State::Waiting(waiting, _) => waiting,
             State::Open(_) | State::Ended => VecDeque::new(),
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        message::properties::Properties,
+        model::{bytes::Bytes, name::Name},
+        runtime::clock::{ManualClock, Time},
+        session::backend::Expires,
+    };
+
+    #[test]
+    fn a_message_that_has_waited_for_a_connection_expires_as_soon_as_without() {
+        let clock = ManualClock::new();
+        let time = Time::new(clock.clone());
+        let expires = Expires::new(time.now() + Duration::from_secs(5), &time);
+        let message = Outbound {
+            exchange: Name::empty(),
+            routing_key: Name::new("q").unwrap(),
+            mandatory: false,
+            waits: true,
+            properties: Properties::new().expiration("5000"),
+            body: Bytes::default(),
+            expires: Some(expires),
+        };
+        let (publisher, _sent) = Publisher::new();
+        let _completion = publisher.publish(message, Unconfirmed::SendAgain);
+        clock.advance(Duration::from_secs(3));
+        let mut publish = publisher.take_waiting().pop_front().unwrap();
+        let expiration = |publish: &Publish| publish.properties.expiration().clone().unwrap();
+        assert_eq!(expiration(&publish).as_str(), "5000");
+        publish.renew_expiration();
+        assert_eq!(expiration(&publish).as_str(), "2000");
+        clock.advance(Duration::from_secs(3));
+        publish.renew_expiration();
+        assert_eq!(expiration(&publish).as_str(), "0");
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     message::{envelope::Envelope, headers::cc_bcc},
     model::{error::Result, field_value::FieldValue, name::Name},
     runtime::completion::Completion,
-    session::backend::{Confirmation, Outbound},
+    session::backend::{Confirmation, Expires, Outbound},
 };
 
 impl Prepared<'_> {
@@ -56,11 +56,13 @@ impl Prepared<'_> {
 
     fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
         let gate = &self.publisher.gate();
-        let (mut properties, body) = match envelope.body().departing() {
-            None => (envelope.properties().clone(), envelope.encode()?),
+        let (mut properties, body, expires) = match envelope.body().departing() {
+            None => (envelope.properties().clone(), envelope.encode()?, None),
             Some(departing) => {
                 let departed = departing.depart(envelope.properties(), gate.exit())?;
-                (departed.properties.clone(), departed.body.clone())
+                let expires = departed.deadline;
+                let expires = expires.map(|at| Expires::new(at, gate.vhost().time()));
+                (departed.properties.clone(), departed.body.clone(), expires)
             }
         };
         if let Some(meta) = envelope.meta().filter(|meta| !meta.bcc.is_empty()) {
@@ -74,6 +76,7 @@ impl Prepared<'_> {
             waits,
             properties,
             body,
+            expires,
         })
     }
 }
