@@ -4,14 +4,15 @@
 //! A call is one allocation. Its caller waits on it, and a server replies into it. So there is no
 //! queue for replies, and no list of calls that wait.
 
-use std::{any::Any, collections::VecDeque, mem, sync::Arc, task::Poll};
+use std::{any::Any, mem, sync::Arc, task::Poll};
 
 use super::{
     answer::Answer,
     any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, Octets, convert},
-    outside::Outside,
+    outside::{Outside, Taken},
     request::{Head, Wanted},
+    slot::{Given, State},
 };
 use crate::{
     message::{
@@ -30,7 +31,7 @@ use crate::{
             },
         },
         user_drop::drop_user_value,
-        waiter::{Ticket, WaitList, Waitable, Wake, spin_until},
+        waiter::{Ticket, WaitList, Waitable, spin_until},
     },
 };
 
@@ -52,74 +53,6 @@ pub(super) struct Call<A: Payload, R: Payload> {
     /// Whether the caller has something to take. It changes under the lock, and may stay `true`.
     is_ready: AtomicBool,
     head: Head,
-}
-
-/// It is small, since a server reads it from the memory of another core.
-struct State<A, R> {
-    arguments: Arguments<A>,
-    /// The first of the replies that the caller has not taken.
-    first: Option<Reply<R>>,
-    /// No reply comes any more.
-    has_ended: bool,
-    /// The caller has given up.
-    is_abandoned: bool,
-    /// The servers that have replied to the end.
-    finished: usize,
-    /// `None` for a call that is answered at once.
-    rest: Option<Box<Rest<R>>>,
-}
-
-/// The parts of a state that most calls do not need.
-struct Rest<R> {
-    /// The replies after the first one.
-    others: VecDeque<Reply<R>>,
-    /// The servers that have the request. `None` as long as that is not known.
-    servers: Option<usize>,
-    /// The caller, if it waits.
-    caller: WaitList,
-    /// The streams that wait for room.
-    senders: WaitList,
-    /// Set when the caller gives up. Made when a server asks for it.
-    cancelled: Option<Arc<Signal>>,
-    /// The part outside of the process, once the request has left it.
-    outside: Option<Box<Outside>>,
-}
-
-impl<R> Default for Rest<R> {
-    fn default() -> Rest<R> {
-        Rest {
-            others: VecDeque::new(),
-            servers: None,
-            caller: WaitList::default(),
-            senders: WaitList::default(),
-            cancelled: None,
-            outside: None,
-        }
-    }
-}
-
-impl<A, R> State<A, R> {
-    fn rest(&mut self) -> &mut Rest<R> {
-        self.rest.get_or_insert_default()
-    }
-
-    /// Claims the caller, if it waits.
-    fn wake_caller(&mut self) -> Option<Wake> {
-        self.rest.as_mut()?.caller.take_one()
-    }
-
-    /// Claims a stream that waits for room.
-    fn wake_sender(&mut self) -> Option<Wake> {
-        self.rest.as_mut()?.senders.take_one()
-    }
-
-    fn outside(&mut self) -> Option<&mut Outside> {
-        self.rest.as_mut()?.outside.as_deref_mut()
-    }
-
-    fn servers(&self) -> Option<usize> {
-        self.rest.as_ref()?.servers
-    }
 }
 
 impl<A: Payload, R: Payload> Call<A, R> {
@@ -239,28 +172,6 @@ impl<A: Payload, R: Payload> Call<A, R> {
     }
 }
 
-/// The parts of a state that end when the caller gives up.
-struct Given<R> {
-    others: VecDeque<Reply<R>>,
-    cancelled: Option<Arc<Signal>>,
-    senders: Vec<Wake>,
-    outside: Option<Box<Outside>>,
-}
-
-impl<R: Send + 'static> Given<R> {
-    /// Tells the servers. Runs user code.
-    fn give_up(self) {
-        if let Some(cancelled) = self.cancelled {
-            cancelled.set();
-        }
-        self.senders.into_iter().for_each(|wake| wake.wake());
-        if let Some(outside) = self.outside {
-            outside.give_up();
-        }
-        self.others.into_iter().for_each(drop_user_value);
-    }
-}
-
 /// Arguments that are looked at outside of the lock of their call.
 ///
 /// # If dropped
@@ -312,7 +223,7 @@ impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
         let answer = Answer::new(properties, body, writer);
         let is_one = self.head.replies == Wanted::One;
         let is_last = is_one || answer.is_last();
-        let wake = {
+        let (wake, streams) = {
             let mut state = self.state.lock();
             if state.is_abandoned || state.has_ended {
                 return;
@@ -320,22 +231,42 @@ impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
             let Some(outside) = state.outside() else {
                 return;
             };
-            if !outside.take(answer, is_last) {
+            let streams = match outside.take(answer, is_last) {
+                Taken::No => return,
+                Taken::Yes => None,
+                Taken::TooMany(streams) => Some(streams),
+            };
+            state.has_ended |= is_one || streams.is_some();
+            state.finished += usize::from(is_last || streams.is_some());
+            self.is_ready.store(true, Release);
+            (state.wake_caller(), streams)
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        if let Some(streams) = streams {
+            streams.give_up();
+        }
+    }
+
+    /// The caller is told after the replies that have come. Nothing is lost if those are all.
+    fn no_reply(&self, error: Error) {
+        let wake = {
+            let mut state = self.state.lock();
+            if state.is_abandoned || state.has_ended || state.all_finished() {
                 return;
             }
-            state.has_ended |= is_one;
-            state.finished += usize::from(is_last);
+            if let Some(outside) = state.outside() {
+                outside.lose(error);
+            }
+            state.finished += 1;
+            state.has_ended = true;
             self.is_ready.store(true, Release);
             state.wake_caller()
         };
         if let Some(wake) = wake {
             wake.wake();
         }
-    }
-
-    fn no_reply(&self, error: Error) {
-        self.reply_typed(Err(RpcError::Broker(error)), true);
-        self.end();
     }
 }
 
@@ -487,9 +418,7 @@ impl<A: Payload, R: Payload> Waitable for Call<A, R> {
                     drop(state);
                     return Poll::Ready(Some(self.open(answer, &*address)));
                 }
-                let servers = state.servers();
-                let all_finished = servers.is_some_and(|servers| state.finished >= servers);
-                if state.has_ended || all_finished {
+                if state.has_ended || state.all_finished() {
                     return Poll::Ready(None);
                 }
                 if let Some(ticket) = ticket {

@@ -38,8 +38,14 @@
 //! | `reply-to`, `message-id` | where the caller gives that credit |
 //!
 //! The caller gives credit by a message to that `reply-to`, with the `message-id` as its
-//! `correlation-id` and the same header. The credit 0 tells that the caller has gone. A server
-//! sends up to 256 replies without credit. It also stops at the time of `expiration`.
+//! `correlation-id` and the same header. The credit 0 tells that the caller has gone. A caller of
+//! leveret gives credit only at addresses that begin with `amq.rabbitmq.reply-to.`. Its call ends
+//! with [`Error::ResourceError`](crate::Error::ResourceError) when 8,192 replies of other processes
+//! wait for it.
+//!
+//! A server sends up to 256 replies without credit. It also stops at the time of `expiration`, or
+//! of the [method](Endpoint::timeout). If there is neither, it stops when it has waited for credit
+//! for five minutes.
 //!
 //! # Modules
 //! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.
@@ -50,7 +56,8 @@
 //! - `target`: [`Target`], the address of servers.
 //! - `client`, `settings`, `typed`: [`Client`], and [`TypedClient`] for one method.
 //! - `pending`: the caller's side of a call.
-//! - `call`: the slot that a caller and its servers share. `any_call`: the same without its types.
+//! - `call`: the slot that a caller and its servers share. `slot`: its state. `any_call`: the same
+//!   without its types.
 //! - `arguments`: the values on their way.
 //! - `request`: the payload of a request. `leaving`: the same outside of the process.
 //! - `outside`, `answer`: the part of a call in other processes, and a reply of them.
@@ -84,6 +91,7 @@ mod requesting;
 mod sender;
 mod server;
 mod settings;
+mod slot;
 mod target;
 mod typed;
 mod window;
