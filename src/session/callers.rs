@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The callers of one connection, by their keys. All of them have one address at the engine, and
-/// the correlation id of a reply is the key of its caller. So no key can be guessed by one who knows
+/// the correlation id of a reply is the key of its caller. So no one who knows some keys can guess
 /// others.
 pub(crate) struct Callers {
     time: Time,
@@ -57,8 +57,8 @@ impl Callers {
         }
     }
 
-    /// The key of the caller who waits for replies to a message. A reply of a stream, which waits for
-    /// credit, has it as its message id, and has the correlation id of a caller elsewhere.
+    /// The key of the caller who waits for replies to a message. A reply of a stream, which waits
+    /// for credit, has it as its message id, and has the correlation id of a caller elsewhere.
     pub(crate) fn key_of<'a>(&self, properties: &'a Properties) -> Option<&'a str> {
         if properties.reply_to.as_deref() != Some(REPLY_TO) {
             return None;

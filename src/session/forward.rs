@@ -20,8 +20,8 @@ use crate::{
 impl DeliveryInfo {
     /// Publishes the message with other properties, as a mandatory one, and acknowledges it then.
     /// Its payload is not encoded for that. Queues that are full refuse the message. An engine
-    /// outside of this process may take its time, but a connection that is lost is not waited for. A
-    /// message that is settled stays so.
+    /// outside of this process may take its time, but a connection that is lost is not waited for.
+    /// A message that is settled stays so.
     ///
     /// # Errors
     /// Those of a publish. The message is unsettled as before.

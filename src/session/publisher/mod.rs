@@ -2,8 +2,9 @@
 //!
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
 //! routes; `prepared` is a publish that has passed its checks; `low_disk` is its wait for room on
-//! the disk; `outbound` hands it to an engine outside of this process; `waits` tells the connection of a wait; `pause` is the wait before a publish is tried
-//! again; `tap` is how a test kit takes part.
+//! the disk; `outbound` hands it to an engine outside of this process; `waits` tells the connection
+//! of a wait; `pause` is the wait before a publish is tried again; `tap` is how a test kit takes
+//! part.
 
 mod low_disk;
 mod not_published;

@@ -12,8 +12,8 @@ impl Prepared<'_> {
     /// Hands the message to the engine outside of this process, if there is one.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded. For [`OnFull::Refuse`] the errors of a
-    /// connection that is lost or blocked.
+    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded. For
+    /// [`OnFull::Refuse`] the errors of a connection that is lost or blocked.
     pub(crate) fn start(
         &self,
         message: Option<&Envelope>,
@@ -33,7 +33,8 @@ impl Prepared<'_> {
     /// engine takes nothing now, and is confirmed later then.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded; the errors of a connection that is lost.
+    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded; the errors of a
+    /// connection that is lost.
     pub(crate) fn start_if_up(
         &self,
         message: Option<&Envelope>,
