@@ -18,7 +18,7 @@ enum Mode {
     Stall,
     /// New connections end at once.
     Refuse,
-    /// Connections end when their client has sent so many octets.
+    /// Connections end when their client has sent this number of octets.
     Limit(usize),
 }
 
@@ -96,7 +96,7 @@ impl Proxy {
         self.set(Mode::Forward);
     }
 
-    /// Ends all connections, and each that comes when its client has sent so many octets.
+    /// Ends all connections, and each that comes when its client has sent this number of octets.
     pub(crate) fn limit(&self, octets: usize) {
         self.set(Mode::Limit(octets));
         self.cut();

@@ -88,7 +88,7 @@ impl RabbitMqBuilder {
     }
 
     /// Trusts a root certificate, in PEM, beside those of the system. The text may hold several. A
-    /// server at `amqps://` has to show a certificate for its host name that one of them has signed.
+    /// server at `amqps://` has to show a certificate for its host name, signed by one of them.
     ///
     /// # Examples
     /// ```no_run

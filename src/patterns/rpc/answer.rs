@@ -99,7 +99,7 @@ impl Answer {
 }
 
 impl StreamAddress {
-    /// Lets the stream send so many replies more. 0 ends it: its caller has gone.
+    /// Lets the stream send a number of replies more. 0 ends it: its caller has gone.
     pub(super) fn give(self, from: &dyn ReplyAddress, credit: i64) {
         let properties = Properties::new()
             .correlation_id(self.key)

@@ -70,8 +70,8 @@ impl Octets {
         self.0.content_encoding.as_deref()
     }
 
-    /// The codec of the octets, for an answer in the same format. JSON if they have none, and if they
-    /// are text or plain octets, which few answers are.
+    /// The codec of the octets, for an answer in the same format. JSON if they have none, and if
+    /// they are text or plain octets, which few answers are.
     pub(super) fn codec(&self) -> &'static dyn Codec {
         let codec = self.content_type().and_then(|it| CODECS.get(it));
         match codec {

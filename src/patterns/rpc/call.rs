@@ -12,7 +12,7 @@ use super::{
     arguments::{Arguments, Octets, convert},
     outside::{Outside, Taken},
     request::{Head, Wanted},
-    slot::{Given, State},
+    rest::Rest,
 };
 use crate::{
     message::{
@@ -31,7 +31,7 @@ use crate::{
             },
         },
         user_drop::drop_user_value,
-        waiter::{Ticket, WaitList, Waitable, spin_until},
+        waiter::{Ticket, WaitList, Waitable, Wake, spin_until},
     },
 };
 
@@ -53,6 +53,51 @@ pub(super) struct Call<A: Payload, R: Payload> {
     /// Whether the caller has something to take. It changes under the lock, and may stay `true`.
     is_ready: AtomicBool,
     head: Head,
+}
+
+/// It is small, since a server reads it from the memory of another core.
+struct State<A, R> {
+    arguments: Arguments<A>,
+    /// The first of the replies that the caller has not taken.
+    first: Option<Reply<R>>,
+    /// No reply comes any more.
+    has_ended: bool,
+    /// The caller has given up.
+    is_abandoned: bool,
+    /// The servers that have replied to the end.
+    finished: usize,
+    /// `None` for a call that is answered at once.
+    rest: Option<Box<Rest<R>>>,
+}
+
+impl<A, R> State<A, R> {
+    fn rest(&mut self) -> &mut Rest<R> {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Claims the caller, if it waits.
+    fn wake_caller(&mut self) -> Option<Wake> {
+        self.rest.as_mut()?.caller.take_one()
+    }
+
+    /// Claims a stream that waits for room.
+    fn wake_sender(&mut self) -> Option<Wake> {
+        self.rest.as_mut()?.senders.take_one()
+    }
+
+    fn outside(&mut self) -> Option<&mut Outside> {
+        self.rest.as_mut()?.outside.as_deref_mut()
+    }
+
+    fn servers(&self) -> Option<usize> {
+        self.rest.as_ref()?.servers
+    }
+
+    /// Whether every server that has the request has replied to the end.
+    fn all_finished(&self) -> bool {
+        let servers = self.servers();
+        servers.is_some_and(|servers| self.finished >= servers)
+    }
 }
 
 impl<A: Payload, R: Payload> Call<A, R> {
@@ -133,12 +178,7 @@ impl<A: Payload, R: Payload> Call<A, R> {
                 Some(_) => None,
                 None => state.outside().and_then(Outside::next),
             };
-            let rest = state.rest.as_mut().map(|rest| Given {
-                others: mem::take(&mut rest.others),
-                cancelled: rest.cancelled.take(),
-                senders: rest.senders.take_all(),
-                outside: rest.outside.take(),
-            });
+            let rest = state.rest.as_mut().map(|rest| rest.take_given());
             (arguments, first, rest, answer)
         };
         if let Some(rest) = rest {

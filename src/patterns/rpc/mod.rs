@@ -56,8 +56,8 @@
 //! - `target`: [`Target`], the address of servers.
 //! - `client`, `settings`, `typed`: [`Client`], and [`TypedClient`] for one method.
 //! - `pending`: the caller's side of a call.
-//! - `call`: the slot that a caller and its servers share. `slot`: its state. `any_call`: the same
-//!   without its types.
+//! - `call`, `rest`: the slot that a caller and its servers share. `any_call`: the same without its
+//!   types.
 //! - `arguments`: the values on their way.
 //! - `request`: the payload of a request. `leaving`: the same outside of the process.
 //! - `outside`, `answer`: the part of a call in other processes, and a reply of them.
@@ -88,10 +88,10 @@ mod pending;
 mod replies;
 mod request;
 mod requesting;
+mod rest;
 mod sender;
 mod server;
 mod settings;
-mod slot;
 mod target;
 mod typed;
 mod window;

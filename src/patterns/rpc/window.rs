@@ -91,7 +91,7 @@ impl ReplyTaker for Window {
         let credit = properties.header_value(CREDIT);
         let credit = credit.and_then(|credit| credit.as_i64()).unwrap_or(0);
         self.change(|state| match credit {
-            // More than what is on its way would be a mistake of the caller.
+            // More than that would be a mistake of the caller.
             1.. => state.credited = state.credited.saturating_add(credit).min(state.sent),
             _ => state.is_over = true,
         });
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(fill(&window), (256, 2));
         credit(&window, 128);
         assert_eq!(fill(&window), (128, 1));
-        // No one takes more than what was sent.
+        // The credit is for messages that were sent.
         credit(&window, i64::MAX);
         assert_eq!(fill(&window), (256, 2));
         credit(&window, i64::MAX);

@@ -45,8 +45,8 @@ impl Address {
     }
 }
 
-/// The URL with a name in the place of an address of IPv6, which the parser of the client would take
-/// for another host, and that address.
+/// The URL with a name in the place of an address of IPv6, and that address. The parser of the
+/// client would take it for another host.
 ///
 /// # Errors
 /// The fault of brackets that hold no such address.

@@ -25,7 +25,7 @@ pub(super) struct Calls {
     replies: Option<Consumer>,
 }
 
-/// What has happened on the channel.
+/// An event of the channel.
 pub(super) enum Happened {
     /// A publish has ended.
     Sent(Box<Sent>),

@@ -57,8 +57,8 @@ impl From<Error> for Fault {
 type Running<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 impl RemoteLink {
-    /// Runs an operation. If the connection is lost meanwhile, it runs again on the next one, unless
-    /// it does not wait for one.
+    /// Runs an operation. If the connection is lost meanwhile, it runs again on the next one if it
+    /// `waits` for that.
     fn run<T: Send + 'static>(
         &self,
         waits: bool,
