@@ -203,7 +203,8 @@ fn no_two_requests_have_an_id_that_could_be_guessed() {
         let serve = |()| {
             let request = requests.recv_timeout(LONG).unwrap();
             let id = request.info().properties().correlation_id.clone();
-            let answer = reply(&request, *request);
+            // RabbitMQ 3.10 returns it, and delivers it.
+            let answer = reply(&request, *request).mandatory();
             replies.publish_message(answer).unwrap();
             request.ack().unwrap();
             id.unwrap()

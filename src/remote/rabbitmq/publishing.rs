@@ -29,7 +29,7 @@ use super::{
     settings::Unconfirmed,
 };
 use crate::{
-    engine::vhost::{Published, Refusal},
+    engine::vhost::{Published, REPLY_TO, Refusal},
     model::error::Error,
     runtime::{
         completion::{Completer, Completion, completion},
@@ -79,26 +79,32 @@ impl Publish {
         }
     }
 
+    /// Whether it is a direct reply. RabbitMQ 3.10 returns each of them, also if it arrives.
+    fn is_direct_reply(&self) -> bool {
+        let rest = self.message.routing_key.strip_prefix(REPLY_TO);
+        self.message.exchange.is_empty() && rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Ends it with what the server says.
     pub(super) fn settle(self, outcome: &LapinConfirmation, is_returned: bool) {
+        let is_mandatory = self.message.mandatory && !self.is_direct_reply();
         let is_refused = matches!(outcome, LapinConfirmation::Nack(_));
-        self.completer
-            .complete(match (is_returned, self.message.mandatory) {
-                (true, true) => Err(NotPublished::NoRoute),
-                (true, false) => Ok(Published::default()),
-                (false, _) if is_refused => Err(NotPublished::Refused {
-                    by: Refusal {
-                        // The server does not tell the queue.
-                        queue: match self.message.routing_key.is_empty() {
-                            true => self.message.exchange,
-                            false => self.message.routing_key,
-                        },
-                        dead_lettered: false,
+        self.completer.complete(match (is_returned, is_mandatory) {
+            (true, true) => Err(NotPublished::NoRoute),
+            (true, false) => Ok(Published::default()),
+            (false, _) if is_refused => Err(NotPublished::Refused {
+                by: Refusal {
+                    // The server does not tell the queue.
+                    queue: match self.message.routing_key.is_empty() {
+                        true => self.message.exchange,
+                        false => self.message.routing_key,
                     },
-                    refused: 1,
-                }),
-                (false, _) => Ok(Published::to_one()),
-            });
+                    dead_lettered: false,
+                },
+                refused: 1,
+            }),
+            (false, _) => Ok(Published::to_one()),
+        });
     }
 }
 
