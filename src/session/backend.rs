@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Arc, OnceLock, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -32,7 +32,7 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{completion::Completion, sync::Mutex},
+    runtime::{clock::Time, completion::Completion, sync::Mutex},
 };
 
 /// The outcome of a publish.
@@ -71,6 +71,12 @@ pub(crate) trait Backend: Send + Sync {
     /// # Errors
     /// [`Error::ConnectionLost`] while it connects again; [`Error::ConnectionClosed`].
     fn check_up(&self) -> Result;
+
+    /// Whether the engine takes publishes now.
+    ///
+    /// # Errors
+    /// [`Error::ResourceError`] while it has blocked the connection.
+    fn check_unblocked(&self) -> Result;
 
     /// Declares an exchange with its bindings.
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>>;
@@ -132,6 +138,28 @@ pub(crate) struct Outbound {
     pub(crate) waits: bool,
     pub(crate) properties: Properties,
     pub(crate) body: Bytes,
+    /// When its expiration is over, if that counts from before it is sent.
+    pub(crate) expires: Option<Expires>,
+}
+
+/// A point in time when a message expires.
+#[derive(Clone, Debug)]
+pub(crate) struct Expires {
+    at: Instant,
+    time: Time,
+}
+
+impl Expires {
+    pub(crate) fn new(at: Instant, time: &Time) -> Expires {
+        let time = time.clone();
+        Expires { at, time }
+    }
+
+    /// The expiration of a message that is sent now.
+    pub(crate) fn expiration(&self) -> String {
+        let left = self.at.saturating_duration_since(self.time.now());
+        left.as_millis().min(u32::MAX.into()).to_string()
+    }
 }
 
 /// A message delivered by an engine.
@@ -432,6 +460,7 @@ impl RemoteOrigin {
             waits: true,
             properties: buried.properties,
             body,
+            expires: None,
         };
         self.backend.replace(delivery, letter);
         true

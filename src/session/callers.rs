@@ -1,7 +1,8 @@
 //! [`Callers`], who wait for replies over a connection to an engine outside of this process.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -23,10 +24,13 @@ use crate::{
 };
 
 /// The callers of one connection, by their keys. All of them have one address at the engine, and
-/// the correlation id of a reply is the key of its caller.
+/// the correlation id of a reply is the key of its caller. So no one who knows some keys can guess
+/// others.
 pub(crate) struct Callers {
     time: Time,
     backend: Weak<dyn Backend>,
+    /// Makes the keys.
+    random: RandomState,
     /// A leaf lock.
     waiting: Mutex<Waiting>,
 }
@@ -48,19 +52,27 @@ impl Callers {
         Callers {
             time: time.clone(),
             backend: Arc::downgrade(backend),
+            random: RandomState::new(),
             waiting: Mutex::default(),
         }
     }
 
-    /// The key of the caller who waits for replies to a message.
+    /// The key of the caller who waits for replies to a message. A reply of a stream, which waits
+    /// for credit, has it as its message id, and has the correlation id of a caller elsewhere.
     pub(crate) fn key_of<'a>(&self, properties: &'a Properties) -> Option<&'a str> {
         if properties.reply_to.as_deref() != Some(REPLY_TO) {
             return None;
         }
         let waiting = self.waiting.lock();
-        let keys = [&properties.correlation_id, &properties.message_id];
+        let keys = [&properties.message_id, &properties.correlation_id];
         let mut keys = keys.into_iter().filter_map(|key| key.as_deref());
         keys.find(|key| waiting.callers.contains_key(*key))
+    }
+
+    /// Whether a message is the request of a caller, and not a reply of a stream.
+    pub(crate) fn is_request(&self, properties: &Properties) -> bool {
+        let key = self.key_of(properties);
+        key.is_some() && key == properties.correlation_id.as_deref()
     }
 
     /// The message of a caller is sent.
@@ -107,7 +119,8 @@ impl Exit for Arc<Callers> {
         let key = {
             let mut waiting = self.waiting.lock();
             waiting.last += 1;
-            let key = format!("leveret-{}", waiting.last);
+            let random = self.random.hash_one(waiting.last);
+            let key = format!("leveret-{:x}-{random:016x}", waiting.last);
             let caller = Caller {
                 taker,
                 is_sent: false,
@@ -139,7 +152,12 @@ impl ReplyAddress for CallerAddress {
         &self.key
     }
 
+    /// Only to an address of direct replies.
     fn answer(&self, to: &Name, properties: Properties) {
+        let rest = to.strip_prefix(REPLY_TO);
+        if !rest.is_some_and(|rest| rest.starts_with('.')) {
+            return;
+        }
         if let Some(backend) = self.callers.backend.upgrade() {
             // The outcome is not waited for.
             let _ = backend.publish(Outbound {
@@ -149,6 +167,7 @@ impl ReplyAddress for CallerAddress {
                 waits: false,
                 properties,
                 body: Bytes::default(),
+                expires: None,
             });
         }
     }

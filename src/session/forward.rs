@@ -19,8 +19,9 @@ use crate::{
 
 impl DeliveryInfo {
     /// Publishes the message with other properties, as a mandatory one, and acknowledges it then.
-    /// Its payload is not encoded for that. Queues that are full refuse the message. A message that
-    /// is settled stays so.
+    /// Its payload is not encoded for that. Queues that are full refuse the message. An engine
+    /// outside of this process may take its time, but a connection that is lost is not waited for.
+    /// A message that is settled stays so.
     ///
     /// # Errors
     /// Those of a publish. The message is unsettled as before.
@@ -76,10 +77,10 @@ fn publish(
         Some(Arc::new(meta)),
     ));
     let key = prepared.routing_key();
-    let outcome = match prepared.start(message.as_ref(), OnFull::Refuse) {
+    let outcome = match prepared.start_if_up(message.as_ref()) {
         None => Ok(prepared.push(&mut message, gate, OnFull::Refuse)),
         Some(started) => {
-            started.and_then(|completion| gate.wait_for_confirmation(completion, OnFull::Refuse))
+            started.and_then(|completion| gate.wait_for_confirmation(completion, OnFull::Wait))
         }
     };
     let outcome = outcome.and_then(|confirmation| {

@@ -12,11 +12,12 @@ use std::{
 
 use leveret::{
     Broker, Error, Exchange, Message, Queue,
+    channel::Event,
     rpc::{self, CallerGone, Client, Endpoint, RpcError, Server, ServerHandle, Target},
 };
 
 use crate::{
-    engine::{Engine, LONG, SHORT, rabbitmq},
+    engine::{Engine, LONG, SHORT, rabbitmq, rabbitmq_url},
     losing::{await_loss, behind_proxy, is_lost},
 };
 
@@ -95,6 +96,24 @@ fn a_request_ends_in_its_queue_when_its_caller_has_given_up() {
     assert_eq!(client.call(2), Ok(4));
     let report = server.stop_and_drain(LONG);
     assert_eq!(report.worker.counts.handled, 1, "{report:?}");
+}
+
+#[test]
+fn a_stream_reaches_its_caller_also_if_its_method_ends_at_once() {
+    let (Some(engine), Some(other)) = (rabbitmq(), rabbitmq()) else {
+        return;
+    };
+    let target = Target::queue(engine.queue("count"));
+    let endpoint = Endpoint::new().stream("count", |to: u32, _, replies| {
+        (0..to).try_for_each(|number| replies.send(number))
+    });
+    // The server has called no one, and so the first reply opens its channel of calls.
+    let server = Server::new(&other.broker, target.clone()).endpoint(endpoint);
+    let server = server.spawn().unwrap();
+    let client = Client::new(&engine.broker, target).timeout(LONG);
+    let replies: Result<Vec<u32>, _> = client.call_stream("count", 3_u32).unwrap().collect();
+    assert_eq!(replies, Ok(vec![0, 1, 2]));
+    server.stop_and_drain(LONG);
 }
 
 #[test]
@@ -232,4 +251,81 @@ fn a_call_ends_with_its_connection_and_the_next_one_has_another() {
     assert_eq!(late, Err(RpcError::Timeout));
     assert!(begin.elapsed() < LONG);
     server.stop_and_drain(Duration::ZERO);
+}
+
+#[test]
+fn a_lost_connection_takes_no_reply_that_has_come() {
+    let Some((engine, proxy)) = behind_proxy() else {
+        return;
+    };
+    let events = engine.broker.vhost("/").unwrap().events();
+    let direct = rabbitmq().unwrap();
+    let target = Target::queue(engine.queue("count"));
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let endpoint = Endpoint::new()
+        .stream("all", |to: u32, _, replies| {
+            (0..to).try_for_each(|number| replies.send(number))
+        })
+        .stream("some", move |to: u32, _, replies| {
+            let end = (0..to).try_for_each(|number| replies.send(number));
+            // The other end may have gone.
+            let _ = released.lock().unwrap().recv();
+            end
+        });
+    let server = Server::new(&direct.broker, target.clone());
+    let server = server.concurrency(2).endpoint(endpoint).spawn().unwrap();
+    let client = Client::new(&engine.broker, target).timeout(LONG);
+    let some = client.call_stream::<u32>("some", 3_u32).unwrap();
+    let mut some = some.peekable();
+    assert_eq!(some.peek(), Some(&Ok(0)));
+    let all = client.call_stream::<u32>("all", 3_u32).unwrap();
+    // The replies to a later call come after those to an earlier one.
+    let later = client.call_stream::<u32>("all", 1_u32).unwrap();
+    assert_eq!(later.collect::<Result<Vec<_>, _>>(), Ok(vec![0]));
+    proxy.cut();
+    await_loss(&events);
+    let is_restored = |event| matches!(event, (0, Event::ConnectionRestored { .. }));
+    while !is_restored(events.recv_timeout(LONG).unwrap()) {}
+    assert_eq!(all.collect::<Result<Vec<_>, _>>(), Ok(vec![0, 1, 2]));
+    let some: Vec<_> = some.collect();
+    assert_eq!(some[..3], [Ok(0), Ok(1), Ok(2)]);
+    assert!(matches!(
+        some[3..],
+        [Err(RpcError::Broker(Error::ConnectionLost { .. }))]
+    ));
+    drop(release);
+    server.stop_and_drain(LONG);
+}
+
+#[test]
+fn a_call_without_a_channel_fails_at_once_and_later_ones_have_one() {
+    let (Some(engine), Some(url)) = (rabbitmq(), rabbitmq_url()) else {
+        return;
+    };
+    let queue = engine.queue("double");
+    let server = doubling(&engine, &queue);
+    let few = Broker::open(&format!("{url}/?channel_max=8")).unwrap();
+    let other = engine.queue("other");
+    let mut consumers = Vec::new();
+    let full = loop {
+        assert!(consumers.len() < 8);
+        match few.consumer::<u32>(&other) {
+            Ok(consumer) => consumers.push(consumer),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::ResourceError(_)), "{full}");
+    let client = rpc::client::<u32, u32>(&few, queue.name()).timeout(LONG);
+    for _ in 0..2 {
+        let refused = client.call(7);
+        let is_told = matches!(refused, Err(RpcError::Broker(Error::ResourceError(_))));
+        assert!(is_told, "{refused:?}");
+    }
+    drop(consumers);
+    let begin = Instant::now();
+    while client.call(8) != Ok(16) {
+        assert!(begin.elapsed() < LONG);
+    }
+    server.stop_and_drain(LONG);
 }

@@ -20,6 +20,8 @@ mod processes;
 #[cfg(feature = "rabbitmq")]
 mod proxy;
 mod publishing;
+#[cfg(feature = "rabbitmq")]
+mod strangers;
 mod topology;
 mod waiting;
 

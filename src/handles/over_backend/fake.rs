@@ -64,6 +64,8 @@ pub(super) struct Fake {
     consuming: Channel,
     jobs: Sender<Job>,
     lost: Arc<AtomicBool>,
+    /// The engine takes no publishes.
+    blocked: AtomicBool,
     next: AtomicU64,
     consumers: Arc<Mutex<Consumers>>,
     /// Called before each settlement.
@@ -106,6 +108,7 @@ impl Fake {
             consuming,
             jobs,
             lost,
+            blocked: AtomicBool::new(false),
             next: AtomicU64::new(1),
             consumers,
             before_settle: Mutex::default(),
@@ -146,6 +149,11 @@ impl Fake {
         let (guard, released) = unbounded();
         self.jobs.send(Job::Hold(released)).unwrap();
         guard
+    }
+
+    /// Has the engine say that it takes no publishes.
+    pub(super) fn block(&self) {
+        self.blocked.store(true, SeqCst);
     }
 
     /// Loses the connection. Operations that have not completed never complete, and the engine
@@ -296,6 +304,13 @@ impl Backend for Fake {
     fn check_up(&self) -> Result {
         match self.lost.load(SeqCst) {
             true => Err(Error::ConnectionClosed),
+            false => Ok(()),
+        }
+    }
+
+    fn check_unblocked(&self) -> Result {
+        match self.blocked.load(SeqCst) {
+            true => Err(Error::ResourceError("blocked".into())),
             false => Ok(()),
         }
     }

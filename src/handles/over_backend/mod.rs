@@ -283,6 +283,41 @@ fn a_publish_that_is_not_confirmed_in_time_gives_its_payload_back() {
 }
 
 #[test]
+fn what_is_in_hand_is_forwarded_and_answered_while_the_engine_takes_no_new_publish() {
+    let server = Broker::new();
+    let fake = Fake::connect(&server);
+    let connection = fake.handles();
+    let producer = connection.producer::<u32>("q").unwrap();
+    let consumer = connection.consumer::<u32>("q").unwrap();
+    let target = connection.simple_queue::<u32>("target").unwrap();
+    producer.publish(1).unwrap();
+    let mut info = consumer.recv_timeout(SECOND).unwrap().into_info();
+
+    fake.block();
+    let refused = producer.try_publish(2).unwrap_err();
+    assert!(matches!(refused.error(), Error::ResourceError(_)));
+    let properties = info.properties().clone();
+    assert_eq!(
+        info.forward(&connection, ("", "target"), properties),
+        Ok(())
+    );
+    assert_eq!(target.get().unwrap().ack_into(), Ok(1));
+    producer.send_off(Message::new(3)).unwrap();
+    let reply = consumer.recv_timeout(SECOND).unwrap();
+    assert_eq!(*reply, 3);
+
+    // On a lost connection they fail, and the engine has the delivery back.
+    let mut info = reply.into_info();
+    fake.lose();
+    let properties = info.properties().clone();
+    assert!(
+        info.forward(&connection, ("", "target"), properties)
+            .is_err()
+    );
+    assert!(producer.send_off(Message::new(4)).is_err());
+}
+
+#[test]
 fn a_lost_connection_ends_everything_and_loses_no_message() {
     let server = Broker::new();
     let fake = Fake::connect(&server);

@@ -69,7 +69,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Publishes a message, and waits neither for room nor for the confirm of an engine outside of
-    /// this process.
+    /// this process. An engine that takes nothing now gets the message later.
     ///
     /// # Errors
     /// Those of [`try_publish`](Self::try_publish) that are known at once. The message is dropped.
@@ -85,7 +85,7 @@ impl<T: Payload> Producer<T> {
         let Made {
             prepared, envelope, ..
         } = made;
-        let Some(started) = prepared.start(envelope.as_ref(), OnFull::Refuse) else {
+        let Some(started) = prepared.start_if_up(envelope.as_ref()) else {
             return Err(Error::ConnectionClosed);
         };
         match started?.attempt(None) {

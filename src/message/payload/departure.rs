@@ -38,6 +38,8 @@ pub trait Departing: Send + Sync {
 pub struct Departed {
     pub properties: Properties,
     pub body: Bytes,
+    /// When its expiration is over. A message that waits before it leaves has less of it then.
+    pub deadline: Option<Instant>,
 }
 
 /// The place where messages leave.

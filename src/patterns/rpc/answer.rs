@@ -9,7 +9,7 @@ use crate::{
     },
     model::{
         bytes::Bytes,
-        error::{CodecError, RpcError},
+        error::{Error, RpcError},
         name::Name,
     },
 };
@@ -24,11 +24,12 @@ pub(super) const NO_MORE: &str = "end";
 /// A reply of another process.
 pub(super) struct Answer {
     properties: Properties,
-    octets: Result<Bytes, CodecError>,
+    /// Or the reason why there is no reply.
+    octets: Result<Bytes, RpcError>,
 }
 
 /// A stream of replies: where its server waits for credit.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct StreamAddress {
     to: Name,
     key: String,
@@ -40,7 +41,15 @@ impl Answer {
     pub(super) fn new(properties: &Properties, body: &Body, writer: &dyn Codec) -> Answer {
         Answer {
             properties: properties.clone(),
-            octets: body.encode(writer),
+            octets: body.encode(writer).map_err(RpcError::BadReply),
+        }
+    }
+
+    /// In place of the replies that do not come.
+    pub(super) fn lost(error: Error) -> Answer {
+        Answer {
+            properties: Properties::new(),
+            octets: Err(RpcError::Broker(error)),
         }
     }
 
@@ -79,7 +88,7 @@ impl Answer {
     /// The reply to a request. Runs user code.
     pub(super) fn open<R: Payload>(self, head: &Head) -> Reply<R> {
         let Answer { properties, octets } = self;
-        let octets = octets.map_err(RpcError::BadReply)?;
+        let octets = octets?;
         if let Some(error) = fault::told(&properties, &octets, head) {
             return Err(error);
         }

@@ -10,7 +10,7 @@ use super::{
     answer::Answer,
     any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, Octets, convert},
-    outside::Outside,
+    outside::{Outside, Taken},
     request::{Head, Wanted},
     rest::Rest,
 };
@@ -91,6 +91,12 @@ impl<A, R> State<A, R> {
 
     fn servers(&self) -> Option<usize> {
         self.rest.as_ref()?.servers
+    }
+
+    /// Whether every server that has the request has replied to the end.
+    fn all_finished(&self) -> bool {
+        let servers = self.servers();
+        servers.is_some_and(|servers| self.finished >= servers)
     }
 }
 
@@ -257,7 +263,7 @@ impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
         let answer = Answer::new(properties, body, writer);
         let is_one = self.head.replies == Wanted::One;
         let is_last = is_one || answer.is_last();
-        let wake = {
+        let (wake, streams) = {
             let mut state = self.state.lock();
             if state.is_abandoned || state.has_ended {
                 return;
@@ -265,22 +271,42 @@ impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
             let Some(outside) = state.outside() else {
                 return;
             };
-            if !outside.take(answer, is_last) {
+            let streams = match outside.take(answer, is_last) {
+                Taken::No => return,
+                Taken::Yes => None,
+                Taken::TooMany(streams) => Some(streams),
+            };
+            state.has_ended |= is_one || streams.is_some();
+            state.finished += usize::from(is_last || streams.is_some());
+            self.is_ready.store(true, Release);
+            (state.wake_caller(), streams)
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        if let Some(streams) = streams {
+            streams.give_up();
+        }
+    }
+
+    /// The caller is told after the replies that have come. Nothing is lost if those are all.
+    fn no_reply(&self, error: Error) {
+        let wake = {
+            let mut state = self.state.lock();
+            if state.is_abandoned || state.has_ended || state.all_finished() {
                 return;
             }
-            state.has_ended |= is_one;
-            state.finished += usize::from(is_last);
+            if let Some(outside) = state.outside() {
+                outside.lose(error);
+            }
+            state.finished += 1;
+            state.has_ended = true;
             self.is_ready.store(true, Release);
             state.wake_caller()
         };
         if let Some(wake) = wake {
             wake.wake();
         }
-    }
-
-    fn no_reply(&self, error: Error) {
-        self.reply_typed(Err(RpcError::Broker(error)), true);
-        self.end();
     }
 }
 
@@ -432,9 +458,7 @@ impl<A: Payload, R: Payload> Waitable for Call<A, R> {
                     drop(state);
                     return Poll::Ready(Some(self.open(answer, &*address)));
                 }
-                let servers = state.servers();
-                let all_finished = servers.is_some_and(|servers| state.finished >= servers);
-                if state.has_ended || all_finished {
+                if state.has_ended || state.all_finished() {
                     return Poll::Ready(None);
                 }
                 if let Some(ticket) = ticket {

@@ -40,10 +40,14 @@ use crate::{
             AtomicBool,
             Ordering::{AcqRel, Acquire, Release},
         },
+        time_out::Alarm,
         waiter::{Ticket, WaitList},
     },
     session::connection::Connection,
 };
+
+/// How long a stream without any limit of its time waits for credit.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// A call of a program outside of this process. Its request is a message, and so is each reply.
 pub(super) struct ForeignCall {
@@ -68,7 +72,7 @@ struct Back {
     producer: Producer<Bytes>,
     /// When the caller stops waiting.
     patience: Option<Instant>,
-    /// The same, or the end of the time of the method if that is before.
+    /// The same, or the end of the time of the method, whichever is first.
     deadline: Option<Instant>,
 }
 
@@ -151,7 +155,7 @@ impl ForeignCall {
             connection: worker.connection().clone(),
             producer: worker.producer(producer),
             patience,
-            deadline: patience.map(|end| limit.map_or(end, |limit| limit.min(end))),
+            deadline: patience.into_iter().chain(limit).min(),
         });
     }
 
@@ -173,6 +177,14 @@ impl ForeignCall {
         {
             connection.fire_at(*deadline, target);
         }
+    }
+
+    /// Limits a wait for room, if nothing else does: a caller that gives no credit for [`SILENCE`]
+    /// has gone.
+    pub(super) fn limit_silence(&self) -> Option<Alarm<'_>> {
+        let back = self.back.get().filter(|back| back.deadline.is_none())?;
+        let window: Weak<Window> = Arc::downgrade(&self.stream.get()?.window);
+        back.connection.alarm(SILENCE, window)
     }
 
     /// Several replies come. `None` if their caller could give no credit for them.

@@ -74,6 +74,7 @@ pub(super) fn departed(
     let departed = Departed {
         properties,
         body: octets.octets().clone(),
+        deadline: head.deadline,
     };
     Ok((departed, replies))
 }

@@ -38,8 +38,14 @@
 //! | `reply-to`, `message-id` | where the caller gives that credit |
 //!
 //! The caller gives credit by a message to that `reply-to`, with the `message-id` as its
-//! `correlation-id` and the same header. The credit 0 tells that the caller has gone. A server
-//! sends up to 256 replies without credit. It also stops at the time of `expiration`.
+//! `correlation-id` and the same header. The credit 0 tells that the caller has gone. A caller of
+//! leveret gives credit only at addresses that begin with `amq.rabbitmq.reply-to.`. Its call ends
+//! with [`Error::ResourceError`](crate::Error::ResourceError) when 8,192 replies of other processes
+//! wait for it.
+//!
+//! A server sends up to 256 replies without credit. It also stops at the time of `expiration`, or
+//! of the [method](Endpoint::timeout). If there is neither, it stops when it has waited for credit
+//! for five minutes.
 //!
 //! # Modules
 //! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.

@@ -65,8 +65,8 @@ impl<R: Send + 'static> Given<R> {
             cancelled.set();
         }
         self.senders.into_iter().for_each(|wake| wake.wake());
-        if let Some(outside) = self.outside {
-            outside.give_up();
+        if let Some(mut outside) = self.outside {
+            outside.take_streams().give_up();
         }
         self.others.into_iter().for_each(drop_user_value);
     }

@@ -1,6 +1,8 @@
 //! [`ReplySender`], by which a method streams its replies.
 
-use std::{fmt, marker::PhantomData, sync::Arc, task::Poll};
+use std::{fmt, marker::PhantomData, pin::pin, sync::Arc, task::Poll};
+
+use futures_util::future::{Either, select};
 
 use super::{
     Context,
@@ -8,8 +10,10 @@ use super::{
 };
 use crate::{
     message::payload::{Body, Payload},
+    patterns::worker::StopSignal,
     runtime::{
         signal::Signal,
+        time_out::Alarm,
         waiter::{self, Ticket, WaitList, Waitable, Waiting},
     },
 };
@@ -24,6 +28,8 @@ pub struct ReplySender<R> {
     call: Arc<dyn AnyCall>,
     /// Set when the time of the method is over, if it has a limit.
     over: Option<Arc<Signal>>,
+    /// Ends a wait for room. `None` if only the caller does.
+    stop: Option<StopSignal>,
     replies: PhantomData<fn(R)>,
 }
 
@@ -34,21 +40,40 @@ pub struct CallerGone;
 
 impl<R: Payload> ReplySender<R> {
     pub(super) fn new(call: &Arc<dyn AnyCall>, context: &Context<'_>) -> ReplySender<R> {
+        let over = context.worker().over();
+        let time = context.connection().time();
+        let stop = match call.as_foreign() {
+            Some(_) => Some(context.worker().stop_signal()),
+            // The end of a caller in this process is known.
+            None => over.map(|over| StopSignal::only(over, time)),
+        };
         ReplySender {
             call: Arc::clone(call),
-            over: context.worker().over().cloned(),
+            over: over.cloned(),
+            stop,
             replies: PhantomData,
         }
     }
 
     /// Sends one reply. Waits while 256 replies have not been taken by the caller.
     ///
+    /// A caller in another process may end without a word. So the wait also ends when the server is
+    /// stopped. If neither the request nor the method has a time limit, it ends after five minutes
+    /// in which the caller has taken nothing.
+    ///
     /// # Errors
     /// [`CallerGone`] if the caller waits no more: it has gone, it has called for one reply and has
     /// it, or the [time](super::Endpoint::timeout) of the method is over. The reply is dropped.
     pub fn send(&self, reply: R) -> Result<(), CallerGone> {
-        let is_wanted = waiter::wait(&Room(&self.call), None);
-        self.deliver(reply, is_wanted.unwrap_or(false))
+        let is_wanted = match (self.call.room(None), &self.stop) {
+            (Poll::Ready(is_wanted), _) => is_wanted,
+            (Poll::Pending, None) => waiter::wait(&Room(&self.call), None).unwrap_or(false),
+            (Poll::Pending, Some(stop)) => {
+                let _limit = self.limit_silence();
+                stop.or_wait(&Room(&self.call)).unwrap_or(false)
+            }
+        };
+        self.deliver(reply, is_wanted)
     }
 
     /// Same as [`send`](Self::send), for a task.
@@ -59,8 +84,23 @@ impl<R: Payload> ReplySender<R> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn send_async(&self, reply: R) -> Result<(), CallerGone> {
-        let is_wanted = Waiting::new(Room(&self.call)).await;
+        let is_wanted = match (self.call.room(None), &self.stop) {
+            (Poll::Ready(is_wanted), _) => is_wanted,
+            (Poll::Pending, None) => Waiting::new(Room(&self.call)).await,
+            (Poll::Pending, Some(stop)) => {
+                let _limit = self.limit_silence();
+                let stopped = pin!(stop.wait_async());
+                match select(Waiting::new(Room(&self.call)), stopped).await {
+                    Either::Left((is_wanted, _)) => is_wanted,
+                    Either::Right(_) => false,
+                }
+            }
+        };
         self.deliver(reply, is_wanted)
+    }
+
+    fn limit_silence(&self) -> Option<Alarm<'_>> {
+        self.call.as_foreign()?.limit_silence()
     }
 
     fn deliver(&self, reply: R, is_wanted: bool) -> Result<(), CallerGone> {

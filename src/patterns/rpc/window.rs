@@ -102,7 +102,7 @@ impl ReplyTaker for Window {
     }
 }
 
-/// The caller waits no more.
+/// The caller waits no more, or has been silent for too long.
 impl TimerTarget for Window {
     fn fire(&self, _: Instant) {
         self.change(|state| state.is_over = true);

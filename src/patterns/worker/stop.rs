@@ -102,6 +102,31 @@ impl Waitable for Cause {
     }
 }
 
+/// A source that is waited for, or a cause to stop.
+enum Awaited<'a, S> {
+    Source(&'a S),
+    Cause(&'a Cause),
+}
+
+/// `None` if the handler is to stop.
+impl<S: Waitable> Waitable for Awaited<'_, S> {
+    type Output = Option<S::Output>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Option<S::Output>> {
+        match self {
+            Awaited::Source(source) => source.attempt(ticket).map(Some),
+            Awaited::Cause(cause) => cause.attempt(ticket).map(|()| None),
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        match self {
+            Awaited::Source(source) => source.with_waiters(f),
+            Awaited::Cause(cause) => cause.with_waiters(f),
+        }
+    }
+}
+
 impl StopSignal {
     pub(super) fn of(shared: &Shared, over: Option<&Arc<Signal>>) -> StopSignal {
         let signals = [Some(&shared.stop), over].into_iter().flatten();
@@ -112,10 +137,27 @@ impl StopSignal {
         }
     }
 
+    /// A signal that has only this cause.
+    pub(in crate::patterns) fn only(signal: &Arc<Signal>, time: &Time) -> StopSignal {
+        StopSignal {
+            causes: vec![Cause::Signal(Arc::clone(signal))],
+            time: time.clone(),
+        }
+    }
+
     /// Adds a signal. It tells the handler to stop as well.
     pub(in crate::patterns) fn or(mut self, signal: Arc<Signal>) -> StopSignal {
         self.causes.push(Cause::Signal(signal));
         self
+    }
+
+    /// Waits for a source. `None` if the handler is to stop before.
+    pub(in crate::patterns) fn or_wait<S: Waitable>(&self, source: &S) -> Option<S::Output> {
+        let causes = self.causes.iter().map(Awaited::Cause);
+        let sources: Vec<_> = std::iter::once(Awaited::Source(source))
+            .chain(causes)
+            .collect();
+        waiter::wait_any(&sources, 0, None)?.1
     }
 
     /// Whether the handler is to stop now.

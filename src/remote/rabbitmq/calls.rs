@@ -124,6 +124,14 @@ impl Calls {
         Ok(())
     }
 
+    /// The channel could not be opened, on a connection that is up. What waits for it ends.
+    pub(super) fn refuse(&mut self, link: &Link, error: &Error) {
+        for publish in link.calls.take_waiting() {
+            publish.fail(error.clone());
+        }
+        self.end_calls(link, error);
+    }
+
     /// The connection is lost. The calls on it end, and those that wait go on.
     pub(super) async fn lose(&mut self, link: &Link, error: &Error) {
         link.calls.suspend(Some(error.clone()));

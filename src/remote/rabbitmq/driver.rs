@@ -201,13 +201,19 @@ async fn serve(link: &Arc<Link>, live: &Arc<Live>, channels: &mut Channels) -> E
                 }
             }
             () = link.calls.waiting(), if link.calls.is_closed() => {
-                let opened = calls.open(link, live);
-                if let Err(error) = or_down(live, opened).await {
+                let opened = tokio::select! {
+                    biased;
+                    opened = calls.open(link, live) => opened,
+                    () = down(live) => break End::Lost(
+                        link.note_fault(&live.address, "it was lost again"),
+                    ),
+                };
+                if let Err(error) = opened {
                     if !live.is_up() {
                         break End::Lost(link.note_fault(&live.address, error));
                     }
-                    // There are too many channels, say. The calls that wait end.
-                    calls.lose(link, &link.note_fault(&live.address, error)).await;
+                    // There are too many channels, say.
+                    calls.refuse(link, &fault::of_operation(&error, &live.address));
                 }
             }
             event = events.next() => match event {

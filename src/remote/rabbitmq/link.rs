@@ -229,23 +229,6 @@ impl Link {
         matches!(*self.phase.borrow(), Phase::Ended)
     }
 
-    /// Whether something can be asked for at once.
-    ///
-    /// # Errors
-    /// The error of what the last connection has lost; [`Error::ResourceError`] while the server
-    /// takes nothing.
-    pub(super) fn check_up(&self) -> Result {
-        if !self.is_up() {
-            return Err(self.lost_error());
-        }
-        match self.events().is_some_and(|events| events.is_blocked()) {
-            true => Err(Error::ResourceError(
-                "the server has blocked the connection: it has too little memory or disk".into(),
-            )),
-            false => Ok(()),
-        }
-    }
-
     pub(super) fn listen(&self, events: &Arc<EventStream>) {
         *self.events.lock() = Arc::downgrade(events);
     }

@@ -132,7 +132,19 @@ impl Backend for RemoteLink {
     }
 
     fn check_up(&self) -> Result {
-        self.link.check_up()
+        match self.link.is_up() {
+            true => Ok(()),
+            false => Err(self.link.lost_error()),
+        }
+    }
+
+    fn check_unblocked(&self) -> Result {
+        match self.link.events().is_some_and(|it| it.is_blocked()) {
+            true => Err(Error::ResourceError(
+                "the server has blocked the connection: it has too little memory or disk".into(),
+            )),
+            false => Ok(()),
+        }
     }
 
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {

@@ -29,7 +29,7 @@ use super::{
     settings::Unconfirmed,
 };
 use crate::{
-    engine::vhost::{Published, Refusal},
+    engine::vhost::{Published, REPLY_TO, Refusal},
     model::error::Error,
     runtime::{
         completion::{Completer, Completion, completion},
@@ -61,6 +61,8 @@ pub(super) struct Publish {
     pub(super) properties: BasicProperties,
     /// It fails when the connection is lost.
     pub(super) gives_back: bool,
+    /// It is a request, which its caller waits for.
+    is_request: bool,
     completer: Completer<Confirmation>,
 }
 
@@ -69,26 +71,40 @@ impl Publish {
         self.completer.complete(Err(NotPublished::Invalid(error)));
     }
 
+    /// Shortens the expiration by the time that the message has waited here.
+    fn renew_expiration(&mut self) {
+        if let Some(expires) = &self.message.expires {
+            let millis = ShortString::from(expires.expiration());
+            self.properties = self.properties.clone().with_expiration(millis);
+        }
+    }
+
+    /// Whether it is a direct reply. RabbitMQ 3.10 returns each of them, also if it arrives.
+    fn is_direct_reply(&self) -> bool {
+        let rest = self.message.routing_key.strip_prefix(REPLY_TO);
+        self.message.exchange.is_empty() && rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Ends it with what the server says.
     pub(super) fn settle(self, outcome: &LapinConfirmation, is_returned: bool) {
+        let is_mandatory = self.message.mandatory && !self.is_direct_reply();
         let is_refused = matches!(outcome, LapinConfirmation::Nack(_));
-        self.completer
-            .complete(match (is_returned, self.message.mandatory) {
-                (true, true) => Err(NotPublished::NoRoute),
-                (true, false) => Ok(Published::default()),
-                (false, _) if is_refused => Err(NotPublished::Refused {
-                    by: Refusal {
-                        // The server does not tell the queue.
-                        queue: match self.message.routing_key.is_empty() {
-                            true => self.message.exchange,
-                            false => self.message.routing_key,
-                        },
-                        dead_lettered: false,
+        self.completer.complete(match (is_returned, is_mandatory) {
+            (true, true) => Err(NotPublished::NoRoute),
+            (true, false) => Ok(Published::default()),
+            (false, _) if is_refused => Err(NotPublished::Refused {
+                by: Refusal {
+                    // The server does not tell the queue.
+                    queue: match self.message.routing_key.is_empty() {
+                        true => self.message.exchange,
+                        false => self.message.routing_key,
                     },
-                    refused: 1,
-                }),
-                (false, _) => Ok(Published::to_one()),
-            });
+                    dead_lettered: false,
+                },
+                refused: 1,
+            }),
+            (false, _) => Ok(Published::to_one()),
+        });
     }
 }
 
@@ -172,11 +188,14 @@ impl Publisher {
             }
         };
         let gives_back = unconfirmed == Unconfirmed::GiveBack || !message.waits;
+        let callers = self.callers();
+        let is_request = callers.is_some_and(|it| it.is_request(&message.properties));
         let failed = {
             let mut way = self.way.lock();
             let publish = Publish {
                 number: way.next,
                 gives_back,
+                is_request,
                 message,
                 exchange,
                 routing_key,
@@ -205,14 +224,17 @@ impl Publisher {
     }
 
     /// Sends a message, and has the driver wait for its confirm.
-    fn start(&self, channel: &Channel, publish: Publish) {
+    fn start(&self, channel: &Channel, mut publish: Publish) {
         if let Some(callers) = self.callers() {
             match callers.key_of(&publish.message.properties) {
                 Some(key) => callers.sent(key),
-                // The caller has gone while the message waited.
-                None => return,
+                // The caller has gone while its request waited.
+                None if publish.is_request => return,
+                // A stream that has ended. The replies are for a caller elsewhere.
+                None => {}
             }
         }
+        publish.renew_expiration();
         let mut sending: Sending = Box::pin(send(channel.clone(), publish));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
@@ -303,11 +325,59 @@ impl Publisher {
         }
     }
 
+    /// Takes all that wait.
+    pub(super) fn take_waiting(&self) -> VecDeque<Publish> {
+        match &mut self.way.lock().state {
+            State::Waiting(waiting, _) => std::mem::take(waiting),
+            State::Open(_) | State::Ended => VecDeque::new(),
+        }
+    }
+
     pub(super) fn end(&self) -> VecDeque<Publish> {
         let mut way = self.way.lock();
         match std::mem::replace(&mut way.state, State::Ended) {
             State::Waiting(waiting, _) => waiting,
             State::Open(_) | State::Ended => VecDeque::new(),
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        message::properties::Properties,
+        model::{bytes::Bytes, name::Name},
+        runtime::clock::{ManualClock, Time},
+        session::backend::Expires,
+    };
+
+    #[test]
+    fn a_message_that_has_waited_for_a_connection_expires_as_soon_as_without() {
+        let clock = ManualClock::new();
+        let time = Time::new(clock.clone());
+        let expires = Expires::new(time.now() + Duration::from_secs(5), &time);
+        let message = Outbound {
+            exchange: Name::empty(),
+            routing_key: Name::new("q").unwrap(),
+            mandatory: false,
+            waits: true,
+            properties: Properties::new().expiration("5000"),
+            body: Bytes::default(),
+            expires: Some(expires),
+        };
+        let (publisher, _sent) = Publisher::new();
+        let _completion = publisher.publish(message, Unconfirmed::SendAgain);
+        clock.advance(Duration::from_secs(3));
+        let mut publish = publisher.take_waiting().pop_front().unwrap();
+        let expiration = |publish: &Publish| publish.properties.expiration().clone().unwrap();
+        assert_eq!(expiration(&publish).as_str(), "5000");
+        publish.renew_expiration();
+        assert_eq!(expiration(&publish).as_str(), "2000");
+        clock.advance(Duration::from_secs(3));
+        publish.renew_expiration();
+        assert_eq!(expiration(&publish).as_str(), "0");
     }
 }

@@ -1,45 +1,69 @@
-//! The way of a publish to an engine outside of this process.
+//! A publish on its way to an engine outside of this process.
 
-use super::{OnFull, Prepared};
+use super::{OnFull, prepared::Prepared};
 use crate::{
     message::{envelope::Envelope, headers::cc_bcc},
     model::{error::Result, field_value::FieldValue, name::Name},
     runtime::completion::Completion,
-    session::backend::{Confirmation, Outbound},
+    session::backend::{Confirmation, Expires, Outbound},
 };
-
-#[cfg(doc)]
-use crate::model::error::Error;
 
 impl Prepared<'_> {
     /// Hands the message to the engine outside of this process, if there is one.
     ///
     /// # Errors
-    /// [`Error::Codec`] if the payload cannot be encoded. For [`OnFull::Refuse`] the errors of a
-    /// connection that is lost.
+    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded. For
+    /// [`OnFull::Refuse`] the errors of a connection that is lost or blocked.
     pub(crate) fn start(
         &self,
         message: Option<&Envelope>,
         on_full: OnFull,
     ) -> Option<Result<Completion<Confirmation>>> {
-        let backend = self.publisher.config.gate.backend()?;
-        let waits = on_full != OnFull::Refuse;
-        let is_up = if waits { Ok(()) } else { backend.check_up() };
-        let outbound = self.outbound(message?, waits);
-        Some(
-            is_up
-                .and(outbound)
-                .map(|outbound| backend.publish(outbound)),
-        )
+        if on_full != OnFull::Refuse {
+            return self.hand_over(message?, true);
+        }
+        let backend = self.publisher.gate().backend()?;
+        match backend.check_up().and(backend.check_unblocked()) {
+            Ok(()) => self.hand_over(message?, false),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// As [`start`](Self::start), on a connection that is not lost. The message is sent even if the
+    /// engine takes nothing now, and is confirmed later then.
+    ///
+    /// # Errors
+    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded; the errors of a
+    /// connection that is lost.
+    pub(crate) fn start_if_up(
+        &self,
+        message: Option<&Envelope>,
+    ) -> Option<Result<Completion<Confirmation>>> {
+        match self.publisher.gate().backend()?.check_up() {
+            Ok(()) => self.hand_over(message?, false),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn hand_over(
+        &self,
+        message: &Envelope,
+        waits: bool,
+    ) -> Option<Result<Completion<Confirmation>>> {
+        let backend = self.publisher.gate().backend()?;
+        let outbound = self.outbound(message, waits);
+        Some(outbound.map(|outbound| backend.publish(outbound)))
     }
 
     fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
-        let gate = &self.publisher.config.gate;
-        let (mut properties, body) = match envelope.body().departing() {
-            None => (envelope.properties().clone(), envelope.encode()?),
+        let gate = &self.publisher.gate();
+        let (mut properties, body, expires) = match envelope.body().departing() {
+            None => (envelope.properties().clone(), envelope.encode()?, None),
             Some(departing) => {
                 let departed = departing.depart(envelope.properties(), gate.exit())?;
-                (departed.properties.clone(), departed.body.clone())
+                let expires = departed.deadline;
+                let expires = expires.map(|at| Expires::new(at, gate.vhost().time()));
+                (departed.properties.clone(), departed.body.clone(), expires)
             }
         };
         if let Some(meta) = envelope.meta().filter(|meta| !meta.bcc.is_empty()) {
@@ -47,12 +71,13 @@ impl Prepared<'_> {
             properties = properties.header(cc_bcc::BCC, keys);
         }
         Ok(Outbound {
-            exchange: self.publisher.config.exchange.clone(),
+            exchange: self.publisher.exchange().clone(),
             routing_key: Name::new(self.key)?,
             mandatory: self.mandatory,
             waits,
             properties,
             body,
+            expires,
         })
     }
 }
