@@ -322,12 +322,20 @@ impl Properties {
     }
 
     /// Properties that a program outside has sent, as octets that were checked.
+    #[cfg_attr(
+        not(feature = "amqp"),
+        expect(dead_code, reason = "for a wire protocol")
+    )]
     pub(crate) fn opaque(opaque: Opaque) -> Properties {
         Properties(Kept::Octets(Arc::new(opaque)))
     }
 
     /// The octets of AMQP 0-9-1 in which they came, if nothing has changed them: the flags and the
     /// values.
+    #[cfg_attr(
+        not(feature = "amqp"),
+        expect(dead_code, reason = "for a wire protocol")
+    )]
     pub(crate) fn octets(&self) -> Option<&[u8]> {
         match &self.0 {
             Kept::None | Kept::List(_) => None,

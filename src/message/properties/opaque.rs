@@ -29,6 +29,10 @@ pub(crate) struct Asked {
 
 impl Opaque {
     /// `octets` were checked, and `asked` is what they have. They have a property.
+    #[cfg_attr(
+        not(feature = "amqp"),
+        expect(dead_code, reason = "for a wire protocol")
+    )]
     pub(crate) fn new(octets: &[u8], asked: Asked, decode: fn(&[u8]) -> Properties) -> Opaque {
         Opaque {
             octets: octets.into(),

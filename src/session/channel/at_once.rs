@@ -64,13 +64,10 @@ impl ChannelCore {
             Envelope::new(body, &route.address, meta).at(position)
         };
         let (size, message) = ((body.len() as u64, has_priority), (body, meta));
-        match self.vhost().try_enqueue(queue, size, message, make) {
-            Ok(()) => {}
-            Err((body, None)) => return Err((body, Properties::new())),
-            Err((body, Some(meta))) => {
-                let meta = Arc::unwrap_or_clone(meta);
-                return Err((body, meta.properties));
-            }
+        if let Err((body, meta)) = self.vhost().try_enqueue(queue, size, message, make) {
+            self.forget_route(&route);
+            let meta = meta.map(Arc::unwrap_or_clone);
+            return Err((body, meta.unwrap_or_default().properties));
         }
         let published = Published::to_one();
         let number = match confirms {
@@ -100,6 +97,15 @@ impl ChannelCore {
         drop(state);
         drop(forgotten);
         Some((route, confirms))
+    }
+
+    /// Forgets the route of the last publish: its queue may be deleted, and another may have its
+    /// name. The default exchange has no epoch that would show that.
+    #[cold]
+    fn forget_route(&self, route: &Arc<CachedRoute>) {
+        let is_it = |last: &mut Arc<CachedRoute>| Arc::ptr_eq(last, route);
+        let forgotten = self.lock().last_route.take_if(is_it);
+        drop(forgotten);
     }
 }
 
