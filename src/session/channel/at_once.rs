@@ -13,7 +13,7 @@ use crate::{
         envelope::{Envelope, Meta},
         headers::cc_bcc,
         payload::Body,
-        properties::Properties,
+        properties::{Properties, PropertyList},
     },
     model::{bytes::Bytes, field_value::FieldTable},
     session::publisher::CachedRoute,
@@ -122,13 +122,10 @@ impl ChannelState {
 /// the message's.
 #[inline]
 fn is_plain(properties: &Properties) -> bool {
-    match properties.asked() {
-        Some(asked) => !asked.is_checked,
-        None => properties.is_absent() || are_plain(properties),
-    }
+    properties.as_list().is_none_or(are_plain)
 }
 
-fn are_plain(properties: &Properties) -> bool {
+fn are_plain(properties: &PropertyList) -> bool {
     let headers = properties.headers.as_ref();
     properties.expiration.is_none()
         && properties.user_id.is_none()
@@ -141,14 +138,15 @@ fn are_plain(properties: &Properties) -> bool {
 mod tests {
     use std::{
         sync::atomic::{AtomicUsize, Ordering::SeqCst},
-        time::{Instant, SystemTime},
+        time::{Duration, Instant, SystemTime},
     };
 
     use crate::{
         handles::broker::{Broker, Credentials},
+        message::properties::{Asked, Opaque},
         model::descriptions::{Exchange, Queue},
         runtime::clock::Clock,
-        session::channel::{Channel, IfEmpty, IfUnused},
+        session::channel::{AckMode, Channel, IfEmpty, IfUnused},
     };
 
     use super::*;
@@ -242,5 +240,68 @@ mod tests {
         assert_eq!(found_free.load(SeqCst), 0);
         assert!(publish_at_once(&channel, "f", ""));
         assert_eq!(found_free.load(SeqCst), 2);
+    }
+
+    fn undecodable(_: &[u8]) -> PropertyList {
+        panic!("nobody looks at them")
+    }
+
+    #[test]
+    fn properties_that_ask_for_nothing_are_not_decoded_on_any_known_route() {
+        let octets = b"\x20\0\0\0\0\x04\x01kt\x01";
+        let opaque = || Properties::opaque(Opaque::new(octets, Asked::default(), undecodable));
+        let broker = Broker::new();
+        let channel = open(&broker);
+        channel.exchange_declare(&Exchange::fanout("f")).unwrap();
+        let kept = Queue::new("kept").message_ttl(Duration::from_secs(3600));
+        for queue in [Queue::new("q"), kept] {
+            channel.queue_declare(&queue).unwrap();
+            channel
+                .queue_bind(queue.name(), "f", "", FieldTable::new())
+                .unwrap();
+        }
+        assert_eq!(publish(&channel, "f", "k", Properties::new()), 2);
+        assert_eq!(publish(&channel, "f", "k", opaque()), 2);
+        channel.confirm_select().unwrap();
+        assert_eq!(publish(&channel, "f", "k", opaque()), 2);
+        for queue in ["q", "kept"] {
+            assert_eq!(
+                channel.queue_declare_passive(queue).unwrap().message_count,
+                3
+            );
+            for is_opaque in [false, true, true] {
+                let got = channel.basic_get(queue, AckMode::Auto).unwrap().unwrap();
+                assert_eq!(got.properties().octets().is_some(), is_opaque);
+            }
+        }
+    }
+
+    static DECODED: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted(_: &[u8]) -> PropertyList {
+        DECODED.fetch_add(1, SeqCst);
+        let headers = FieldTable::from([("k", true)]);
+        PropertyList {
+            headers: Some(headers),
+            ..PropertyList::default()
+        }
+    }
+
+    #[test]
+    fn properties_that_are_decoded_for_a_route_are_not_kept_in_both_forms() {
+        let octets = b"\x20\0\0\0\0\x04\x01kt\x01";
+        let opaque = Properties::opaque(Opaque::new(octets, Asked::default(), counted));
+        let broker = Broker::new();
+        let channel = open(&broker);
+        channel.exchange_declare(&Exchange::headers("h")).unwrap();
+        channel.queue_declare(&Queue::new("q")).unwrap();
+        let arguments = FieldTable::from([("k", true)]);
+        channel.queue_bind("q", "h", "", arguments).unwrap();
+        assert_eq!(publish(&channel, "h", "", opaque), 1);
+        assert_eq!(DECODED.load(SeqCst), 1);
+        let got = channel.basic_get("q", AckMode::Auto).unwrap().unwrap();
+        assert_eq!(got.properties().octets(), Some(&octets[..]));
+        assert_eq!(got.properties().header_value("k"), Some(&true.into()));
+        assert_eq!(DECODED.load(SeqCst), 2);
     }
 }
