@@ -2,8 +2,9 @@
 //! them.
 //!
 //! Most such messages go to a program outside again, and as they came. The protocol that reads the
-//! octets checks that they can be decoded, and knows the way. It keeps no octets of properties that a
-//! publish checks or changes: an expiration, a user id, the address of direct replies, `CC`, `BCC`.
+//! octets checks that they can be decoded, and knows the way. It keeps no octets of properties that
+//! a publish checks or changes: an expiration, a user id, the address of direct replies, `CC`,
+//! `BCC`.
 
 use std::{fmt, sync::OnceLock};
 
