@@ -60,8 +60,7 @@ fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
     });
 }
 
-/// Reads and acknowledges messages of the queue `q`, with a prefetch at which several
-/// acknowledgements are told to the queue together.
+/// Reads and acknowledges messages of the queue `q`, with a prefetch that holds it up.
 fn read_and_acknowledge(theirs: &Channel, messages: u8) -> JoinHandle<Vec<u8>> {
     theirs.queue_declare(&queue()).unwrap();
     theirs.basic_qos(0, 8, QosScope::Consumer).unwrap();
