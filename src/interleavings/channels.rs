@@ -6,7 +6,7 @@ use crate::{
     engine::vhost::Published,
     model::error::Error,
     session::{
-        channel::{AckMode, ConsumeOptions, Event, IfEmpty, IfUnused, QosScope},
+        channel::{AckMode, ConsumeOptions, Event, Events, IfEmpty, IfUnused, QosScope},
         receive::RecvError,
     },
 };
@@ -60,8 +60,7 @@ fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
     });
 }
 
-/// Reads and acknowledges messages of the queue `q`, with a prefetch at which several
-/// acknowledgements are told to the queue together.
+/// Reads and acknowledges messages of the queue `q`, with a prefetch that holds it up.
 fn read_and_acknowledge(theirs: &Channel, messages: u8) -> JoinHandle<Vec<u8>> {
     theirs.queue_declare(&queue()).unwrap();
     theirs.basic_qos(0, 8, QosScope::Consumer).unwrap();
@@ -117,6 +116,31 @@ fn acknowledgements_of_one_thread_bring_messages_to_the_reader_of_another() {
             theirs.basic_ack(tag, Multiple::No).unwrap();
         }
         assert_eq!(reading.join().unwrap(), (1..=11).collect::<Vec<u64>>());
+    });
+}
+
+#[test]
+fn an_acknowledgement_brings_a_message_to_the_second_of_two_readers() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        theirs.basic_qos(0, 8, QosScope::Consumer).unwrap();
+        theirs.basic_consume("q", ConsumeOptions::new()).unwrap();
+        publish_bytes(&ours, "q", 0..7);
+        let mut taken: Vec<Event> = Vec::new();
+        assert_eq!(theirs.events().drain_into(&mut taken, 7), 7);
+        let read = |events: Events| match events.recv().unwrap() {
+            Event::Delivery(delivery) => delivery.delivery_tag(),
+            other => panic!("{other:?}"),
+        };
+        let readers = [theirs.events(), theirs.events()];
+        let readers = readers.map(|events| thread::spawn(move || read(events)));
+        publish_bytes(&ours, "q", 7..9);
+        theirs.basic_ack(1, Multiple::No).unwrap();
+        let mut tags = readers.map(|reader| reader.join().unwrap());
+        tags.sort_unstable();
+        assert_eq!(tags, [8, 9]);
     });
 }
 

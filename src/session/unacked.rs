@@ -165,13 +165,6 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Has the queue look at what its consumer has settled. Must be called without any lock held.
-    pub(super) fn restore_credit(&self) {
-        if let Some((id, _)) = &self.consumer {
-            self.notify_queue(*id);
-        }
-    }
-
     /// Tells the queue that its consumer has settled deliveries. The queue waits for that.
     #[inline(never)]
     fn notify_queue(&self, id: ConsumerId) {

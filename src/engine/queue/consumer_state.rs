@@ -42,11 +42,6 @@ pub(crate) trait ConsumerSink: Send + Sync {
     /// when the next one is due, or [`NEVER`].
     fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64);
 
-    /// After how many settlements the queue is notified, now that the consumer is out of credit.
-    /// With more than one, the client has unread deliveries. When it has read them, it has the
-    /// queue [restore the credit](super::QueueState::restore_credit).
-    fn notify_interval(&self, prefetch: u32) -> u64;
-
     /// Records that the queue has cancelled the consumer.
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
 }
@@ -474,16 +469,15 @@ impl ConsumerState {
 
     /// After how many settlements the queue is notified.
     ///
-    /// A receiver that waits notifies it of each one. A receiver that still has a run calls
-    /// `checkout` after its end and takes the ready messages as one run. A channel does likewise.
-    /// Operations that read the queue's state apply the settlements first.
+    /// A channel notifies it of each one, as AMQP requires, and so does a receiver that waits. A
+    /// receiver that still has a run calls `checkout` after its end and takes the ready messages as
+    /// one run. Operations that read the queue's state apply the settlements first.
     fn notify_interval(&self) -> u64 {
         match &self.target {
             DeliveryTarget::Inbox(inbox) if !inbox.wants_more && inbox.waiting.is_empty() => {
                 u64::from(self.prefetch)
             }
-            DeliveryTarget::Inbox(_) => 1,
-            DeliveryTarget::Push(sink) => sink.notify_interval(self.prefetch),
+            _ => 1,
         }
     }
 }

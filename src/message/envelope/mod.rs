@@ -27,7 +27,7 @@ use crate::{
     message::{
         codec::Json,
         payload::{Body, NotShareable},
-        properties::Properties,
+        properties::{Properties, PropertyList},
     },
     model::{bytes::Bytes, error::CodecError, name::Name},
 };
@@ -194,7 +194,8 @@ impl Envelope {
     pub(crate) fn expiration(&self) -> u64 {
         let Some(meta) = &self.meta else { return NEVER };
         // The publish checked it. A dead letter has no expiration.
-        match meta.properties.expiration_millis() {
+        let properties = meta.properties.as_list();
+        match properties.map_or(Ok(None), PropertyList::expiration_millis) {
             Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
             _ => NEVER,
         }

@@ -52,7 +52,8 @@ pub(crate) fn is_selected_by_sender(headers: Option<&FieldTable>) -> bool {
 /// Removes the `BCC` header, before a consumer can see the message, and returns its keys.
 #[inline]
 pub(crate) fn take_bcc(properties: &mut Properties) -> Vec<String> {
-    match properties.headers {
+    let list = properties.as_list();
+    match list.and_then(|list| list.headers.as_ref()) {
         Some(_) => take_bcc_of_headers(properties),
         None => Vec::new(),
     }

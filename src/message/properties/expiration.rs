@@ -1,6 +1,6 @@
 //! The expiration of a message: a number of milliseconds, as text.
 
-use super::{Kept, Properties};
+use super::{Kept, Properties, PropertyList};
 use crate::model::{
     arguments::MAX_EXPIRY_MILLIS,
     error::{Error, Result},
@@ -11,14 +11,14 @@ impl Properties {
     /// leading zeros.
     #[inline]
     pub(crate) fn rewrite_expiration(&mut self) {
-        match &self.0 {
-            Kept::None => {}
-            Kept::Octets(opaque) if !opaque.asked().is_checked => {}
-            Kept::List(_) | Kept::Octets(_) => self.rewrite_given_expiration(),
+        if let Kept::List(list) = &mut self.0 {
+            list.rewrite_expiration();
         }
     }
+}
 
-    fn rewrite_given_expiration(&mut self) {
+impl PropertyList {
+    fn rewrite_expiration(&mut self) {
         let Some(given) = &self.expiration else {
             return;
         };

@@ -11,6 +11,7 @@ mod opaque;
 mod routing;
 
 use std::{
+    borrow::Cow,
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -376,6 +377,25 @@ impl Properties {
         }
     }
 
+    /// The properties, if they are kept as a list. Those that are octets have nothing that a
+    /// publish checks or changes.
+    #[inline]
+    pub(crate) fn as_list(&self) -> Option<&PropertyList> {
+        match &self.0 {
+            Kept::None | Kept::Octets(_) => None,
+            Kept::List(list) => Some(list),
+        }
+    }
+
+    /// The properties as a list, which is the caller's alone if they are octets.
+    pub(crate) fn to_list(&self) -> Cow<'_, PropertyList> {
+        match &self.0 {
+            Kept::None => Cow::Borrowed(&EMPTY),
+            Kept::List(list) => Cow::Borrowed(list),
+            Kept::Octets(opaque) => Cow::Owned(opaque.decode()),
+        }
+    }
+
     /// Whether no property is set.
     pub fn is_empty(&self) -> bool {
         **self == EMPTY
@@ -441,7 +461,7 @@ impl DerefMut for Properties {
         loop {
             match self.0 {
                 Kept::List(ref mut list) => return list,
-                _ => self.0 = Kept::List(Box::new(PropertyList::clone(self))),
+                _ => self.0 = Kept::List(Box::new(self.to_list().into_owned())),
             }
         }
     }

@@ -2,19 +2,23 @@
 //! them.
 //!
 //! Most such messages go to a program outside again, and as they came. The protocol that reads the
-//! octets checks that they can be decoded, and knows the way.
+//! octets checks that they can be decoded, and knows the way. It keeps no octets of properties that
+//! a publish checks or changes: an expiration, a user id, the address of direct replies, `CC`,
+//! `BCC`.
 
 use std::{fmt, sync::OnceLock};
 
-use super::{Properties, PropertyList};
+use super::PropertyList;
+
+/// Decodes octets that were checked.
+type Decode = fn(&[u8]) -> PropertyList;
 
 /// The octets of properties, and what a publish asks of them.
 pub(crate) struct Opaque {
     octets: Box<[u8]>,
     asked: Asked,
-    /// Decodes octets that were checked.
-    decode: fn(&[u8]) -> Properties,
-    decoded: OnceLock<Properties>,
+    decode: Decode,
+    decoded: OnceLock<Box<PropertyList>>,
 }
 
 /// What the broker asks of the properties of each message.
@@ -22,18 +26,16 @@ pub(crate) struct Opaque {
 pub(crate) struct Asked {
     pub(crate) delivery_mode: Option<u8>,
     pub(crate) priority: Option<u8>,
-    /// There is an expiration, a user id, a reply-to, a `CC` or a `BCC` header, which a publish
-    /// checks or changes.
-    pub(crate) is_checked: bool,
 }
 
 impl Opaque {
-    /// `octets` were checked, and `asked` is what they have. They have a property.
+    /// `octets` were checked, and `asked` is what they have. They have a property, and none that a
+    /// publish checks or changes.
     #[cfg_attr(
         not(feature = "amqp"),
         expect(dead_code, reason = "for a wire protocol")
     )]
-    pub(crate) fn new(octets: &[u8], asked: Asked, decode: fn(&[u8]) -> Properties) -> Opaque {
+    pub(crate) fn new(octets: &[u8], asked: Asked, decode: Decode) -> Opaque {
         Opaque {
             octets: octets.into(),
             asked,
@@ -52,7 +54,11 @@ impl Opaque {
     }
 
     pub(super) fn list(&self) -> &PropertyList {
-        self.decoded.get_or_init(|| (self.decode)(&self.octets))
+        self.decoded.get_or_init(|| Box::new(self.decode()))
+    }
+
+    pub(super) fn decode(&self) -> PropertyList {
+        (self.decode)(&self.octets)
     }
 }
 

@@ -27,6 +27,15 @@ impl<'a> RoutingProperties<'a> {
     }
 }
 
+impl<'a> From<&'a PropertyList> for RoutingProperties<'a> {
+    fn from(list: &'a PropertyList) -> Self {
+        Self {
+            headers: list.headers.as_ref(),
+            others: Some(list),
+        }
+    }
+}
+
 impl<'a> From<&'a Properties> for RoutingProperties<'a> {
     fn from(properties: &'a Properties) -> Self {
         Self {

@@ -13,7 +13,7 @@ use crate::{
         envelope::{Envelope, Meta},
         headers::cc_bcc,
         payload::Body,
-        properties::Properties,
+        properties::{Properties, PropertyList},
     },
     model::{bytes::Bytes, field_value::FieldTable},
     session::publisher::CachedRoute,
@@ -80,8 +80,7 @@ impl ChannelCore {
     /// The route of a message that needs nothing else, and whether the message is confirmed. `None`
     /// if the channel is closed or in a transaction, or if the route is not known.
     fn route_at_once(&self, exchange: &str, key: &str) -> Option<(Arc<CachedRoute>, bool)> {
-        let forgotten;
-        let mut state = self.lock();
+        let state = self.lock();
         let confirms = match &state.mode {
             _ if state.closed.is_some() => return None,
             PublishMode::Plain => false,
@@ -91,10 +90,11 @@ impl ChannelCore {
         if let Some(last) = state.last_route(exchange, key) {
             return Some((Arc::clone(last), confirms));
         }
-        let route = state.publishers.get(exchange)?.known_route(key)?;
-        // It may be the last to hold a queue with its messages, and is dropped without the lock.
-        forgotten = state.last_route.replace(Arc::clone(&route));
+        let publisher = Arc::clone(state.publishers.get(exchange)?);
         drop(state);
+        let route = publisher.known_route(key)?;
+        let forgotten = self.lock().last_route.replace(Arc::clone(&route));
+        // It may be the last to hold a queue with its messages, and is dropped without the lock.
         drop(forgotten);
         Some((route, confirms))
     }
@@ -122,17 +122,186 @@ impl ChannelState {
 /// the message's.
 #[inline]
 fn is_plain(properties: &Properties) -> bool {
-    match properties.asked() {
-        Some(asked) => !asked.is_checked,
-        None => properties.is_absent() || are_plain(properties),
-    }
+    properties.as_list().is_none_or(are_plain)
 }
 
-fn are_plain(properties: &Properties) -> bool {
+fn are_plain(properties: &PropertyList) -> bool {
     let headers = properties.headers.as_ref();
     properties.expiration.is_none()
         && properties.user_id.is_none()
         && properties.reply_to.as_deref() != Some(REPLY_TO)
         && !cc_bcc::is_selected_by_sender(headers)
         && headers.is_none_or(|headers| FieldTable::check_depth(headers).is_ok())
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        time::{Duration, Instant, SystemTime},
+    };
+
+    use crate::{
+        handles::broker::{Broker, Credentials},
+        message::properties::{Asked, Opaque},
+        model::descriptions::{Exchange, Queue},
+        runtime::clock::Clock,
+        session::channel::{AckMode, Channel, IfEmpty, IfUnused},
+    };
+
+    use super::*;
+
+    fn open(broker: &Broker) -> Channel {
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        connection.open_channel().unwrap()
+    }
+
+    fn publish_at_once(channel: &Channel, exchange: &str, key: &str) -> bool {
+        let (body, properties) = (Bytes::from("m"), Properties::new());
+        let core = channel.core();
+        core.publish_at_once(exchange, key, body, properties, PublishOptions::new())
+            .is_ok()
+    }
+
+    fn publish(channel: &Channel, exchange: &str, key: &str, properties: Properties) -> usize {
+        let options = PublishOptions::new();
+        let outcome = channel.basic_publish(exchange, key, "m", properties, options);
+        outcome.unwrap().published.routed
+    }
+
+    #[test]
+    fn messages_go_at_once_to_a_queue_that_follows_a_deleted_one_of_its_name() {
+        let broker = Broker::new();
+        let channel = open(&broker);
+        for _ in 0..2 {
+            channel.queue_declare(&Queue::new("q")).unwrap();
+            assert_eq!(publish(&channel, "", "q", Properties::new()), 1);
+            assert!(publish_at_once(&channel, "", "q"));
+            assert!(publish_at_once(&channel, "", "q"));
+            channel
+                .queue_delete("q", IfUnused::No, IfEmpty::No)
+                .unwrap();
+        }
+    }
+
+    /// A clock of the user. Its drop looks whether the lock of a channel is free.
+    struct LookingClock {
+        channel: Channel,
+        found_free: Arc<AtomicUsize>,
+    }
+
+    impl std::fmt::Debug for LookingClock {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("LookingClock")
+        }
+    }
+
+    impl Clock for LookingClock {
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+
+        fn system_now(&self) -> SystemTime {
+            SystemTime::now()
+        }
+    }
+
+    impl Drop for LookingClock {
+        fn drop(&mut self) {
+            let is_free = self.channel.core().state.try_lock().is_some();
+            self.found_free.store(1 + usize::from(is_free), SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_route_of_another_broker_is_dropped_without_the_lock_of_the_channel() {
+        let broker = Broker::new();
+        let channel = open(&broker);
+        channel.exchange_declare(&Exchange::fanout("f")).unwrap();
+        for queue in ["q", "other"] {
+            channel.queue_declare(&Queue::new(queue)).unwrap();
+        }
+        channel.queue_bind("q", "f", "", FieldTable::new()).unwrap();
+        for (exchange, key) in [("f", ""), ("", "other"), ("", "other")] {
+            assert_eq!(publish(&channel, exchange, key, Properties::new()), 1);
+        }
+        let found_free = Arc::new(AtomicUsize::new(0));
+        let clock = LookingClock {
+            channel: channel.clone(),
+            found_free: Arc::clone(&found_free),
+        };
+        let gone = Broker::builder().clock(clock).build();
+        let producer = gone.producer::<u8>(&Queue::new("q")).unwrap();
+        for _ in 0..3 {
+            producer.publish(1).unwrap();
+        }
+        drop((producer, gone));
+        // Only the route that the thread remembers is left of that broker.
+        assert_eq!(found_free.load(SeqCst), 0);
+        assert!(publish_at_once(&channel, "f", ""));
+        assert_eq!(found_free.load(SeqCst), 2);
+    }
+
+    fn undecodable(_: &[u8]) -> PropertyList {
+        panic!("nobody looks at them")
+    }
+
+    #[test]
+    fn properties_that_ask_for_nothing_are_not_decoded_on_any_known_route() {
+        let octets = b"\x20\0\0\0\0\x04\x01kt\x01";
+        let opaque = || Properties::opaque(Opaque::new(octets, Asked::default(), undecodable));
+        let broker = Broker::new();
+        let channel = open(&broker);
+        channel.exchange_declare(&Exchange::fanout("f")).unwrap();
+        let kept = Queue::new("kept").message_ttl(Duration::from_secs(3600));
+        for queue in [Queue::new("q"), kept] {
+            channel.queue_declare(&queue).unwrap();
+            channel
+                .queue_bind(queue.name(), "f", "", FieldTable::new())
+                .unwrap();
+        }
+        assert_eq!(publish(&channel, "f", "k", Properties::new()), 2);
+        assert_eq!(publish(&channel, "f", "k", opaque()), 2);
+        channel.confirm_select().unwrap();
+        assert_eq!(publish(&channel, "f", "k", opaque()), 2);
+        for queue in ["q", "kept"] {
+            assert_eq!(
+                channel.queue_declare_passive(queue).unwrap().message_count,
+                3
+            );
+            for is_opaque in [false, true, true] {
+                let got = channel.basic_get(queue, AckMode::Auto).unwrap().unwrap();
+                assert_eq!(got.properties().octets().is_some(), is_opaque);
+            }
+        }
+    }
+
+    static DECODED: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted(_: &[u8]) -> PropertyList {
+        DECODED.fetch_add(1, SeqCst);
+        let headers = FieldTable::from([("k", true)]);
+        PropertyList {
+            headers: Some(headers),
+            ..PropertyList::default()
+        }
+    }
+
+    #[test]
+    fn properties_that_are_decoded_for_a_route_are_not_kept_in_both_forms() {
+        let octets = b"\x20\0\0\0\0\x04\x01kt\x01";
+        let opaque = Properties::opaque(Opaque::new(octets, Asked::default(), counted));
+        let broker = Broker::new();
+        let channel = open(&broker);
+        channel.exchange_declare(&Exchange::headers("h")).unwrap();
+        channel.queue_declare(&Queue::new("q")).unwrap();
+        let arguments = FieldTable::from([("k", true)]);
+        channel.queue_bind("q", "h", "", arguments).unwrap();
+        assert_eq!(publish(&channel, "h", "", opaque), 1);
+        assert_eq!(DECODED.load(SeqCst), 1);
+        let got = channel.basic_get("q", AckMode::Auto).unwrap().unwrap();
+        assert_eq!(got.properties().octets(), Some(&octets[..]));
+        assert_eq!(got.properties().header_value("k"), Some(&true.into()));
+        assert_eq!(DECODED.load(SeqCst), 2);
+    }
 }

@@ -123,7 +123,10 @@ impl Caller for Arc<ChannelCore> {
 impl ChannelCore {
     /// The name that replies to this channel are sent to, if `properties` ask for a direct reply.
     fn requester_name(&self, properties: &Properties) -> Result<Option<Name>> {
-        if properties.reply_to.as_deref() != Some(REPLY_TO) {
+        let reply_to = properties
+            .as_list()
+            .and_then(|list| list.reply_to.as_deref());
+        if reply_to != Some(REPLY_TO) {
             return Ok(None);
         }
         match &self.open()?.replies_to {

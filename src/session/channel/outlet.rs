@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use super::{ChannelState, Confirm, Event};
-use crate::{
-    model::error::CancelReason,
-    runtime::waiter::Wake,
-    session::{events::EventStream, unacked::DeliveryOrigin},
-};
+use crate::{model::error::CancelReason, runtime::waiter::Wake, session::events::EventStream};
 
 /// Plain data behind the lock of the channel.
 pub(super) struct Outlet {
@@ -32,12 +28,6 @@ impl Outlet {
 
     fn stream(&self) -> &EventStream {
         self.shared.as_ref().unwrap_or(&self.own)
-    }
-
-    /// Whether there are unread events. If so, the reader has the credit of this consumer restored
-    /// when it has read them all.
-    pub(super) fn has_unread(&self, origin: &Arc<DeliveryOrigin>) -> bool {
-        self.stream().has_unread(origin)
     }
 
     /// Ends the channel's own stream. Returns the readers to be woken.

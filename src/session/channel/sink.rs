@@ -17,10 +17,6 @@ use crate::{
     },
 };
 
-/// Into how many batches the settlements of a full prefetch are divided, while the client has
-/// unread deliveries.
-const BATCHES: u32 = 4;
-
 /// The sink of one consumer of a channel.
 ///
 /// Both references are weak. The queue holds the sink, and the sink must keep neither the channel
@@ -100,20 +96,6 @@ impl ConsumerSink for ChannelSink {
             }));
         }
         (taken, next)
-    }
-
-    fn notify_interval(&self, prefetch: u32) -> u64 {
-        let interval = prefetch / BATCHES;
-        match (self.core.upgrade(), self.origin.upgrade()) {
-            (Some(core), Some(origin)) if interval > 1 => {
-                let state = core.lock();
-                match state.outlet.has_unread(&origin) {
-                    true => interval.into(),
-                    false => 1,
-                }
-            }
-            _ => 1,
-        }
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {

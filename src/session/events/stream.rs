@@ -3,17 +3,16 @@
 //! It knows channels by their numbers only. Its lock is a leaf lock: a channel sends under its own
 //! lock, so that the events have the order in which the broker acts.
 
-use std::{collections::VecDeque, sync::Arc, task::Poll};
+use std::{collections::VecDeque, task::Poll};
 
 use super::{BlockedReason, Confirm, Event};
 use crate::{
     model::error::CancelReason,
     runtime::{
         clock::Time,
-        sync::{Mutex, MutexGuard},
+        sync::Mutex,
         waiter::{Ticket, WaitList, Waitable, Wake},
     },
-    session::unacked::DeliveryOrigin,
 };
 
 /// The capacity that a stream keeps when it is empty.
@@ -32,9 +31,6 @@ struct State {
     blocked: usize,
     ended: Option<CancelReason>,
     waiting: WaitList,
-    /// The consumers without credit whose queues are not notified of each settlement, since there
-    /// are unread events. The reader has their credit restored when it has read those.
-    without_credit: Vec<Arc<DeliveryOrigin>>,
 }
 
 /// The number of the connection itself.
@@ -128,34 +124,6 @@ impl EventStream {
         }
     }
 
-    /// Whether there are unread events. If so, `consumer` has its credit restored when they are
-    /// read.
-    pub(crate) fn has_unread(&self, consumer: &Arc<DeliveryOrigin>) -> bool {
-        let mut state = self.state.lock();
-        let has_unread = !state.events.is_empty();
-        let is_noted = |noted: &Arc<DeliveryOrigin>| Arc::ptr_eq(noted, consumer);
-        if has_unread && !state.without_credit.iter().any(is_noted) {
-            state.without_credit.push(Arc::clone(consumer));
-        }
-        has_unread
-    }
-
-    /// Locks the stream for a reader. If there is no event, the consumers have their credit
-    /// restored first: they may have settled what they had.
-    fn lock_to_read(&self) -> MutexGuard<'_, State> {
-        loop {
-            let mut state = self.state.lock();
-            if !state.events.is_empty() || state.without_credit.is_empty() {
-                return state;
-            }
-            let without_credit = std::mem::take(&mut state.without_credit);
-            drop(state);
-            for consumer in without_credit {
-                consumer.restore_credit();
-            }
-        }
-    }
-
     /// Notes that a publish through the connection begins to wait. Returns the reader to be woken.
     #[must_use = "woken after all locks are released"]
     pub(super) fn block(&self, reason: BlockedReason) -> Option<Wake> {
@@ -211,7 +179,7 @@ impl EventStream {
         most: usize,
         mut seen: impl FnMut(&Event),
     ) -> usize {
-        let mut state = self.lock_to_read();
+        let mut state = self.state.lock();
         let count = most.min(state.events.len());
         let drained = state.events.drain(..count);
         into.extend(drained.inspect(|(_, event)| seen(event)).map(E::from));
@@ -263,7 +231,7 @@ impl Waitable for EventStream {
     type Output = Result<(u16, Event), CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let mut state = self.lock_to_read();
+        let mut state = self.state.lock();
         if let Some(sent) = state.events.pop_front() {
             state.trim();
             return Poll::Ready(Ok(sent));

@@ -25,7 +25,8 @@ impl Caller for Arc<Gate> {
     /// A direct reply needs a channel that consumes it, and a connection has none. An engine
     /// outside looks for itself.
     fn check_properties(&self, properties: &Properties) -> Result {
-        match properties.reply_to.as_deref() {
+        let properties = properties.as_list();
+        match properties.and_then(|list| list.reply_to.as_deref()) {
             Some(REPLY_TO) if !self.is_remote() => Err(Error::no_reply_consumer()),
             _ => Ok(()),
         }

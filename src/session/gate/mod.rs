@@ -260,7 +260,8 @@ impl Gate {
     /// [`Error::PreconditionFailed`] if the properties name a user other than this one, and the
     /// user is no impersonator, as in RabbitMQ.
     pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
-        match &properties.user_id {
+        let properties = properties.as_list();
+        match properties.and_then(|list| list.user_id.as_ref()) {
             Some(claimed)
                 if **claimed != *self.user && !self.guarded.access().may_impersonate() =>
             {

@@ -45,7 +45,7 @@ use crate::{
         envelope::{Address, Envelope, Meta},
         outgoing::Delay,
         payload::Payload,
-        properties::{Properties, RoutingProperties},
+        properties::{Properties, PropertyList, RoutingProperties},
     },
     model::{error::Result, field_value::FieldTable, name::Name},
     runtime::waiter::Waitable,
@@ -286,8 +286,11 @@ impl Publisher {
         if config.gate.backend().is_some() {
             return self.check_for_backend(key, overrides, properties, admission);
         }
-        let routing = self.routing_properties(properties);
-        let headers = routing.headers;
+        // Properties that are octets were checked, and have no `CC` header.
+        let headers = match properties {
+            Some(properties) => properties.as_list().and_then(|list| list.headers.as_ref()),
+            None => config.headers.as_ref(),
+        };
         headers.map_or(Ok(()), FieldTable::check_depth)?;
         let known = self.routes.known(config, overrides.routing_key, headers);
         // A route that is not known is resolved last: a bad `CC` header is found after bad
@@ -298,18 +301,20 @@ impl Publisher {
         }
         if let Some(properties) = properties {
             caller.check_properties(properties)?;
-            properties.expiration_millis()?;
+            properties
+                .as_list()
+                .map_or(Ok(None), PropertyList::expiration_millis)?;
         }
-        let route = match known {
-            Some(route) => route,
-            None => self.routes.resolve(config, key, routing)?,
+        let (route, headers) = match known {
+            Some(route) => (route, None),
+            None => self.resolve(key, properties)?,
         };
         if let Some(properties) = properties {
             config.gate.check_user_id(properties)?;
         }
         Ok(Prepared {
             publisher: self,
-            headers: Prepared::headers_of(&route, headers),
+            headers,
             route,
             key,
             is_own_key,
@@ -367,18 +372,25 @@ impl Publisher {
         })
     }
 
-    /// What exchanges read of a message: of its own properties as given, or of the publisher's.
-    fn routing_properties<'a>(
-        &'a self,
-        properties: Option<&'a Properties>,
-    ) -> RoutingProperties<'a> {
-        match (properties, &self.config.meta) {
-            (Some(properties), _) => properties.into(),
-            (None, None) => RoutingProperties::of_headers(self.config.headers.as_ref()),
+    /// Finds the route of a message by its own properties as given, or by the publisher's. Returns
+    /// the headers too, if they take part in the route.
+    fn resolve(
+        &self,
+        key: &str,
+        properties: Option<&Properties>,
+    ) -> Result<(Arc<CachedRoute>, Option<Box<FieldTable>>)> {
+        let config = &self.config;
+        let list = properties.map(Properties::to_list);
+        let routing = match (&list, &config.meta) {
+            (Some(list), _) => RoutingProperties::from(&**list),
+            (None, None) => RoutingProperties::of_headers(config.headers.as_ref()),
             (None, Some(meta)) => {
-                RoutingProperties::from(&meta.properties).with_headers(self.config.headers.as_ref())
+                RoutingProperties::from(&meta.properties).with_headers(config.headers.as_ref())
             }
-        }
+        };
+        let route = self.routes.resolve(config, key, routing)?;
+        let headers = Prepared::headers_of(&route, routing.headers);
+        Ok((route, headers))
     }
 
     /// When a delayed message may be delivered at the earliest, in nanoseconds of the virtual host.

@@ -24,10 +24,6 @@ impl ConsumerSink for Full {
         (Vec::new(), NEVER)
     }
 
-    fn notify_interval(&self, _: u32) -> u64 {
-        1
-    }
-
     fn cancelled(&self, _: CancelReason, _: &mut Effects) {}
 }
 

@@ -44,15 +44,16 @@ impl<'a> ContentHeader<'a> {
         })
     }
 
-    /// Checks the properties, and keeps their octets: they are decoded when they are looked at.
+    /// Checks the properties, and keeps their octets: they are decoded when they are looked at. The
+    /// publish looks at some of them, which are decoded now.
     pub(crate) fn properties(&self) -> Result<Properties, Malformed> {
         let octets = self.properties.rest();
         let decode = |octets: &[u8]| read(Reader::new(octets)).unwrap_or_default();
-        let asked = check(self.properties)?;
-        Ok(match asked {
-            None => Properties::new(),
-            Some(asked) => Properties::opaque(Opaque::new(octets, asked, decode)),
-        })
+        match check(self.properties)? {
+            Checked::Empty => Ok(Properties::new()),
+            Checked::Plain(asked) => Ok(Properties::opaque(Opaque::new(octets, asked, decode))),
+            Checked::ForPublish => read(self.properties).map(Properties::from),
+        }
     }
 }
 
@@ -75,25 +76,41 @@ const CLUSTER_ID: u16 = 1 << 2;
 /// not.
 const UNKNOWN: u16 = 0b11;
 
-/// Checks that [`read`] can read properties, and reads what the broker asks of each message. `None`
-/// if there are no properties.
-pub(super) fn check(mut from: Reader<'_>) -> Result<Option<Asked>, Malformed> {
+/// Properties that [`read`] can read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// There are none.
+    Empty,
+    /// A publish checks and changes nothing in them. The broker asks this of each message.
+    Plain(Asked),
+    /// A publish checks or changes some: an expiration, a user id, an address that is the broker's,
+    /// a `CC` or a `BCC` header.
+    ForPublish,
+}
+
+/// The start of the names that only the broker gives, as that of the address of direct replies.
+const BROKERS_NAMES: &[u8] = b"amq.";
+
+/// Checks that [`read`] can read properties.
+pub(super) fn check(mut from: Reader<'_>) -> Result<Checked, Malformed> {
     let flags: u16 = from.field()?;
     if flags & UNKNOWN != 0 {
         return Err(Malformed::PropertyFlags);
     }
-    let mut asked = Asked {
-        is_checked: flags & (REPLY_TO | EXPIRATION | USER_ID) != 0,
-        ..Asked::default()
-    };
+    let mut asked = Asked::default();
+    let mut is_for_publish = flags & (EXPIRATION | USER_ID) != 0;
     let mut left = flags;
     while left != 0 {
         let flag = 1 << (15 - left.leading_zeros());
         left &= !flag;
         match flag {
             HEADERS => table::check_table(&mut from, 1, &mut |name| {
-                asked.is_checked |= name == cc_bcc::CC.as_bytes() || name == cc_bcc::BCC.as_bytes();
+                is_for_publish |= name == cc_bcc::CC.as_bytes() || name == cc_bcc::BCC.as_bytes();
             })?,
+            REPLY_TO => {
+                let length: u8 = from.field()?;
+                is_for_publish |= from.octets(length.into())?.starts_with(BROKERS_NAMES);
+            }
             DELIVERY_MODE => asked.delivery_mode = Some(from.field()?),
             PRIORITY => asked.priority = Some(from.field()?),
             TIMESTAMP => from.octets(8).map(drop)?,
@@ -101,22 +118,22 @@ pub(super) fn check(mut from: Reader<'_>) -> Result<Option<Asked>, Malformed> {
         }
     }
     match from.is_empty() {
-        true => Ok((flags != 0).then_some(asked)),
         false => Err(Malformed::Length),
+        true if flags == 0 => Ok(Checked::Empty),
+        true if is_for_publish => Ok(Checked::ForPublish),
+        true => Ok(Checked::Plain(asked)),
     }
 }
 
-pub(super) fn read(mut from: Reader<'_>) -> Result<Properties, Malformed> {
+pub(super) fn read(mut from: Reader<'_>) -> Result<PropertyList, Malformed> {
     let flags: u16 = from.field()?;
     if flags & UNKNOWN != 0 {
         return Err(Malformed::PropertyFlags);
     }
-    let mut properties = Properties::new();
-    if flags != 0 {
-        read_list(flags, &mut properties, &mut from)?;
-    }
+    let mut list = PropertyList::default();
+    read_list(flags, &mut list, &mut from)?;
     match from.is_empty() {
-        true => Ok(properties),
+        true => Ok(list),
         false => Err(Malformed::Length),
     }
 }

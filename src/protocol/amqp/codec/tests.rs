@@ -6,12 +6,13 @@ use super::{
     BASIC, ContentHeader, Malformed, Method, MethodFault, NotEncodable,
     field::{Field, Reader, ShortOctets},
     frame::{self, Frame, FrameFault},
+    properties::Checked,
     table_of, write_header,
 };
 use crate::{
     message::{
         headers::cc_bcc,
-        properties::{Properties, PropertyList},
+        properties::{Asked, Properties, PropertyList},
     },
     model::{
         field_value::{FieldTable, FieldValue},
@@ -248,14 +249,21 @@ proptest! {
         let checked = super::properties::check(Reader::new(&octets));
         let read = super::properties::read(Reader::new(&octets));
         prop_assert_eq!(checked.as_ref().err(), read.as_ref().err());
-        if let (Ok(Some(asked)), Ok(read)) = (checked, read) {
-            let is_checked = read.expiration.is_some()
+        if let (Ok(checked), Ok(read)) = (checked, read) {
+            let reply_to = read.reply_to.as_ref();
+            let is_for_publish = read.expiration.is_some()
                 || read.user_id.is_some()
-                || read.reply_to.is_some()
+                || reply_to.is_some_and(|address| address.starts_with("amq."))
                 || cc_bcc::is_selected_by_sender(read.headers.as_ref());
-            prop_assert_eq!(asked.is_checked, is_checked);
-            prop_assert_eq!(asked.delivery_mode, read.delivery_mode);
-            prop_assert_eq!(asked.priority, read.priority);
+            let asked = Asked {
+                delivery_mode: read.delivery_mode,
+                priority: read.priority,
+            };
+            prop_assert_eq!(checked, match is_for_publish {
+                true => Checked::ForPublish,
+                false if octets.starts_with(&[0, 0]) => Checked::Empty,
+                false => Checked::Plain(asked),
+            });
         }
     }
 
@@ -269,6 +277,12 @@ proptest! {
         let mut opaque = ContentHeader::read(&came).unwrap().properties().unwrap();
         if is_looked_at {
             prop_assert_eq!(&opaque, &properties);
+        }
+        if opaque.octets().is_some() {
+            // These two are done at each publish.
+            prop_assert!(cc_bcc::take_bcc(&mut opaque).is_empty());
+            opaque.rewrite_expiration();
+            prop_assert!(opaque.octets().is_some());
         }
         let mut went = Vec::new();
         write_header(7, &opaque, &mut went).unwrap();
@@ -422,5 +436,28 @@ fn the_first_value_of_a_name_counts_and_both_letters_of_a_long_are_read() {
     for letter in *b"lL" {
         let octets = [&[1, b'k', letter][..], &5_i64.to_be_bytes()].concat();
         assert_eq!(table_of(&octets), Ok(FieldTable::from([("k", 5_i64)])));
+    }
+}
+
+#[test]
+fn properties_that_a_publish_checks_are_decoded_at_once_and_others_stay_octets() {
+    let are_octets = |properties: Properties| {
+        let mut octets = Vec::new();
+        write_header(7, &properties, &mut octets).unwrap();
+        let read = ContentHeader::read(&octets).unwrap().properties().unwrap();
+        assert_eq!(read, properties);
+        read.octets().is_some()
+    };
+    let plain = || Properties::new().message_id("m").reply_to("answers");
+    assert!(are_octets(plain()));
+    assert!(are_octets(plain().header("cc", 1).priority(3)));
+    for checked in [
+        plain().reply_to("amq.rabbitmq.reply-to"),
+        plain().expiration("1"),
+        plain().user_id("guest"),
+        plain().header("CC", FieldValue::Array(vec!["k".into()])),
+        plain().header("BCC", 1),
+    ] {
+        assert!(!are_octets(checked));
     }
 }
