@@ -3,8 +3,8 @@
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
 //! routes; `known` is a publish that needs no checks; `prepared` is one that has passed them, and
 //! `commit` that of a transaction; `low_disk` is its wait for room on the disk; `outbound` hands it
-//! to an engine outside of this process; `waits` tells the connection of a wait; `pause` is the wait
-//! before a publish is tried again; `tap` is how a test kit takes part.
+//! to an engine outside of this process; `waits` tells the connection of a wait; `pause` is the
+//! wait before a publish is tried again; `tap` is how a test kit takes part.
 
 mod commit;
 mod known;
