@@ -144,6 +144,11 @@ pub(super) struct InboxCommit<'a> {
 }
 
 impl InboxCommit<'_> {
+    /// Whether the consumer takes turns with others. It gets one message in a turn.
+    pub(super) fn is_in_turn(&self) -> bool {
+        !self.turns.as_ref().is_none_or(|it| it.is_first_alone())
+    }
+
     /// As [`commit`](Self::commit), for one message or more. Each wakes a receiver.
     pub(super) fn commit_run(self, was_empty: bool, added: MessageTotals, effects: &mut Effects) {
         let InboxCommit { waiting, .. } = self;
@@ -341,12 +346,9 @@ impl ConsumerState {
         if credit == 0 || self.auto_ack {
             return None;
         }
-        // Consumers that take turns get one message each.
-        let in_turn = !turns.is_first_alone();
         let (list, commit) = self.inbox(Some(turns))?;
         let room = match list.capacity() - list.len() {
             0 if !has_made_room(list) => return None,
-            _ if in_turn => 1,
             free => free.clamp(1, credit),
         };
         Some(Slot {

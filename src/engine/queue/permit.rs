@@ -25,7 +25,7 @@ pub(super) struct Permit<'a> {
 /// The end of a list with capacity for at least one more message, and the counts of its owner.
 pub(super) struct Slot<'a> {
     pub(super) list: &'a mut Vec<Envelope>,
-    /// How many messages may be put there one after the other.
+    /// How many messages there is room and credit for.
     pub(super) room: usize,
     pub(super) commit: Commit<'a>,
 }
@@ -64,6 +64,16 @@ pub(super) fn has_made_room(list: &mut Vec<Envelope>) -> bool {
     has_none
 }
 
+impl Slot<'_> {
+    /// How many messages may be put there one after the other.
+    fn run(&self) -> usize {
+        match &self.commit {
+            Commit::Inbox(inbox) if inbox.is_in_turn() => 1,
+            Commit::Inbox(_) | Commit::Ready(_) => self.room,
+        }
+    }
+}
+
 impl Permit<'_> {
     /// Makes a message of `size` bytes in the slot. `make` gets its position and runs no user code.
     /// The message must not depend on time.
@@ -100,10 +110,11 @@ impl Permit<'_> {
         make: impl Fn(P, u64) -> Envelope,
         effects: &mut Effects,
     ) {
-        let Slot { list, room, commit } = self.slot;
+        let run = self.slot.run();
+        let Slot { list, commit, .. } = self.slot;
         let was_empty = list.is_empty();
         let mut added = MessageTotals::default();
-        for payload in payloads.by_ref().take(room) {
+        for payload in payloads.by_ref().take(run) {
             if list.len() % AHEAD == 0 {
                 fetch_ahead(list);
             }
@@ -341,7 +352,7 @@ mod tests {
             (0..2 * CONSUMERS).for_each(|_| tried.publish("x", true));
             let permit = tried.state.reserve(1, None).unwrap();
             assert!(matches!(permit.slot.commit, Commit::Inbox(_)));
-            permit.slot.room
+            permit.slot.run()
         };
         assert_eq!(room(0), 1);
         assert!(room(1) > 1, "the others have a lower priority");
