@@ -18,6 +18,7 @@ if [ -z "$listener" ]; then
   cargo build --quiet --all-features --example amqp_listener || exit 1
   listener=$(realpath -m "${CARGO_TARGET_DIR:-target}")/debug/examples/amqp_listener
 fi
+rm -f "$work/listener.log"
 "$listener" --port 0 >"$work/listener.log" 2>&1 &
 pid=$!
 trap 'kill -INT $pid' EXIT
