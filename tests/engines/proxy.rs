@@ -50,7 +50,10 @@ impl Proxy {
             let state = Arc::clone(&state);
             move || {
                 for client in listener.incoming().flatten() {
-                    if *state.mode.lock().unwrap() == Mode::Refuse {
+                    // A connection is there before the mode changes, and ends with the others, or
+                    // is one of the next mode.
+                    let mode = state.mode.lock().unwrap();
+                    if *mode == Mode::Refuse {
                         continue;
                     }
                     let Ok(server) = TcpStream::connect(&server) else {
@@ -82,8 +85,7 @@ impl Proxy {
 
     /// Ends all connections, and all that come.
     pub(crate) fn close(&self) {
-        self.set(Mode::Refuse);
-        self.cut();
+        self.cut_and(Mode::Refuse);
     }
 
     /// Holds everything back.
@@ -98,13 +100,20 @@ impl Proxy {
 
     /// Ends all connections, and each that comes when its client has sent this number of octets.
     pub(crate) fn limit(&self, octets: usize) {
-        self.set(Mode::Limit(octets));
-        self.cut();
+        self.cut_and(Mode::Limit(octets));
     }
 
     /// How many connections there were.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
+    }
+
+    /// Ends all connections, and changes the mode. Octets that were held back go nowhere.
+    fn cut_and(&self, next: Mode) {
+        let mut mode = self.state.mode.lock().unwrap();
+        self.cut();
+        *mode = next;
+        self.state.changed.notify_all();
     }
 
     fn set(&self, mode: Mode) {
