@@ -162,3 +162,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+/// The fields of a span or an event, as text.
+#[cfg(feature = "tracing")]
+#[derive(Default)]
+pub struct SpanFields(pub std::collections::BTreeMap<&'static str, String>);
+
+#[cfg(feature = "tracing")]
+impl tracing::field::Visit for SpanFields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}

@@ -2,19 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex},
 };
 
 use futures_lite::future::block_on;
 use leveret::{Broker, Message, Queue, TraceContext};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, SpanFields};
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -28,28 +23,16 @@ impl Recorder {
     }
 }
 
-struct Reading(Fields);
-
-impl Visit for Reading {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-}
-
 impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "leveret"
     }
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        let mut reading = Reading(Fields::new());
-        attributes.record(&mut reading);
+        let mut fields = SpanFields::default();
+        attributes.record(&mut fields);
         let mut spans = self.0.lock().unwrap();
-        spans.push((attributes.metadata().name(), reading.0));
+        spans.push((attributes.metadata().name(), fields.0));
         span::Id::from_u64(spans.len() as u64)
     }
 

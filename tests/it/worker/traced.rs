@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -12,13 +11,9 @@ use std::{
 };
 
 use leveret::{Broker, FieldTable, FieldValue, Message, worker::Settle};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, SpanFields};
 
 /// What happened, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,19 +39,6 @@ impl Recorder {
     }
 }
 
-#[derive(Default)]
-struct Fields(BTreeMap<&'static str, String>);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-}
-
 impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "leveret" || metadata.target().starts_with("it")
@@ -64,7 +46,7 @@ impl Subscriber for Recorder {
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
         let number = self.0.0.fetch_add(1, SeqCst) + 1;
-        let mut fields = Fields::default();
+        let mut fields = SpanFields::default();
         attributes.record(&mut fields);
         assert_eq!(attributes.metadata().name(), "handle");
         // They are random. A batch has messages of several traces.
@@ -82,7 +64,7 @@ impl Subscriber for Recorder {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
+        let mut fields = SpanFields::default();
         event.record(&mut fields);
         let message = fields.0.remove("message").unwrap_or_default();
         self.add(Seen::Event(message, fields.0));
