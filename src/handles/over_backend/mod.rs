@@ -2,6 +2,7 @@
 //!
 //! A test of features that both engines have also runs over the engine in this process.
 
+mod batches;
 mod fake;
 
 use std::{

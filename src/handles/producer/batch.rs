@@ -7,13 +7,10 @@
 use std::{collections::vec_deque, iter, option, time::Duration};
 
 use super::{
-    Producer, PublishError, PublishResults, refused::payload_of, send::plain, unsynced::PushedFirst,
+    Producer, PublishResults, refused::payload_of, send::plain, started::UnderWay,
+    unsynced::PushedFirst,
 };
-use crate::{
-    message::payload::Payload,
-    runtime::spare::SpareList,
-    session::{gate::Gate, publisher::OnFull},
-};
+use crate::{message::payload::Payload, runtime::spare::SpareList, session::publisher::OnFull};
 
 /// The number of messages that a queue takes at once. It holds its lock for all of them.
 const RUN: usize = 64;
@@ -34,7 +31,8 @@ impl<T: Payload> Producer<T> {
     ///
     /// A queue takes up to 64 payloads at once, which costs less than to publish them one by one.
     /// No other publisher's message comes between payloads that a queue takes at once. In a durable
-    /// broker up to some 1,000 payloads share one sync.
+    /// broker up to some 1,000 payloads share one sync. In a RabbitMQ as many wait for their
+    /// confirms at a time, or 16 MiB of them.
     ///
     /// # RabbitMQ
     /// `basic.publish`, once for each payload.
@@ -107,7 +105,8 @@ impl<T: Payload> Producer<T> {
     /// # Cancel safety
     /// A future that is dropped before it is ready has published the payloads before the one that
     /// waits for room. The payload that waits stays in the queues that have taken it, and the
-    /// payloads after it are not published. The results are lost.
+    /// payloads after it are not published. In a RabbitMQ the payloads that wait for their confirms
+    /// are published. The results are lost.
     ///
     /// # Errors
     /// Each result has the errors of [`publish`](Self::publish).
@@ -133,6 +132,7 @@ impl<T: Payload> Producer<T> {
         let mut run = SpareList::take();
         let mut results = PublishResults::new();
         let mut pushed = Vec::new();
+        let mut started = UnderWay::new();
         while let Some((taken, rest)) = self.next_run(&mut payloads, &mut run) {
             if self.syncs_together() {
                 pushed.extend((0..taken).map(|_| Ok(None)));
@@ -146,15 +146,9 @@ impl<T: Payload> Producer<T> {
             }
             results.add_to_one(taken);
             if self.starts_all() {
-                for started in self.start_all(rest, OnFull::Wait) {
-                    results.push(match started {
-                        Ok((completion, envelope, original)) => {
-                            let outcome = Gate::confirmation(completion).await;
-                            self.finish_started(outcome, envelope, original)
-                        }
-                        Err(unpublished) => Err(PublishError::of_payload(unpublished)),
-                    });
-                }
+                self.start_all(rest, OnFull::Wait, &mut started);
+                self.confirm_all_async(started.take_surplus(), &mut results)
+                    .await;
             } else {
                 for payload in rest {
                     results.push(self.send_plain_async(payload).await);
@@ -162,6 +156,8 @@ impl<T: Payload> Producer<T> {
             }
         }
         self.sync_all_async(&mut pushed, &mut results).await;
+        self.confirm_all_async(started.take_all(), &mut results)
+            .await;
         results
     }
 
@@ -174,6 +170,7 @@ impl<T: Payload> Producer<T> {
         let mut run = SpareList::take();
         let mut results = PublishResults::new();
         let mut pushed = Vec::new();
+        let mut started = UnderWay::new();
         while let Some((taken, rest)) = self.next_run(&mut payloads, &mut run) {
             if self.syncs_together() {
                 pushed.extend((0..taken).map(|_| Ok(None)));
@@ -184,22 +181,16 @@ impl<T: Payload> Producer<T> {
                 continue;
             }
             results.add_to_one(taken);
-            // An engine outside of this process confirms one publish while the next one starts.
+            // An engine outside of this process confirms one publish while the next ones start.
             if self.starts_all() {
-                let gate = self.publisher.gate();
-                let started = self.start_all(rest, on_full());
-                results.extend(started.into_iter().map(|started| match started {
-                    Ok((completion, envelope, original)) => {
-                        let outcome = gate.wait_for_confirmation(completion, on_full());
-                        self.finish_started(outcome, envelope, original)
-                    }
-                    Err(unpublished) => Err(PublishError::of_payload(unpublished)),
-                }));
+                self.start_all(rest, on_full(), &mut started);
+                self.confirm_all(started.take_surplus(), &on_full, &mut results);
             } else {
                 results.extend(rest.map(|payload| self.send_plain(payload, on_full())));
             }
         }
         self.sync_all(&mut pushed, &mut results);
+        self.confirm_all(started.take_all(), &on_full, &mut results);
         results
     }
 

@@ -1,9 +1,9 @@
 //! Publishes to an engine outside of this process that are started, and not waited for yet.
 
-use std::task::Poll;
+use std::{collections::VecDeque, task::Poll};
 
 use super::{
-    Producer, PublishError,
+    Producer, PublishError, PublishResults,
     rest::Rest,
     send::{Made, Unpublished, unpublished},
 };
@@ -18,6 +18,7 @@ use crate::{
     runtime::{completion::Completion, waiter::Waitable},
     session::{
         backend::Confirmation,
+        gate::Gate,
         publisher::{OnFull, Overrides},
     },
 };
@@ -26,29 +27,115 @@ use crate::{
 pub(super) type Started<T> =
     std::result::Result<(Completion<Confirmation>, Option<Envelope>, Option<Body>), Unpublished<T>>;
 
+/// The most publishes of a batch that are not confirmed, and their bytes.
+const UNDER_WAY: usize = 1_024;
+const BYTES_UNDER_WAY: u64 = 16 << 20;
+
+/// The publishes of a batch that are started and not confirmed, in their order.
+pub(super) struct UnderWay<T: Payload> {
+    started: VecDeque<Started<T>>,
+    bytes: u64,
+}
+
+impl<T: Payload> UnderWay<T> {
+    pub(super) fn new() -> UnderWay<T> {
+        UnderWay {
+            started: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn push(&mut self, started: Started<T>) {
+        self.bytes += UnderWay::bytes(&started);
+        self.started.push_back(started);
+    }
+
+    fn bytes(started: &Started<T>) -> u64 {
+        let message = started.as_ref().ok();
+        let envelope = message.and_then(|(_, envelope, _)| envelope.as_ref());
+        envelope.map_or(0, Envelope::size)
+    }
+
+    /// Takes out the first ones, if there are too many.
+    pub(super) fn take_surplus(&mut self) -> Vec<Started<T>> {
+        let mut surplus = Vec::new();
+        while (self.started.len() > UNDER_WAY || self.bytes > BYTES_UNDER_WAY)
+            && let Some(first) = self.started.pop_front()
+        {
+            self.bytes -= UnderWay::bytes(&first);
+            surplus.push(first);
+        }
+        surplus
+    }
+
+    pub(super) fn take_all(self) -> Vec<Started<T>> {
+        self.started.into()
+    }
+}
+
 impl<T: Payload> Producer<T> {
-    /// Publishes many payloads to an engine outside of this process. Starts all publishes, and
-    /// returns what is to be waited for.
+    /// Starts to publish payloads to an engine outside of this process.
     pub(super) fn start_all(
         &self,
         payloads: impl Iterator<Item = T>,
         on_full: OnFull,
-    ) -> Vec<Started<T>> {
-        let started = payloads.map(|payload| {
-            let Made {
-                prepared,
-                envelope,
-                original,
-                ..
-            } = self.make_plain(payload, Overrides::default())?;
-            match prepared.start(envelope.as_ref(), on_full) {
-                Some(Ok(completion)) => Ok((completion, envelope, original)),
-                Some(Err(error)) => Err(unpublished(error, envelope, original)),
-                // The engine is in this process.
-                None => Err(unpublished(Error::ConnectionClosed, envelope, original)),
-            }
-        });
-        started.collect()
+        under_way: &mut UnderWay<T>,
+    ) {
+        payloads.for_each(|payload| under_way.push(self.start_plain(payload, on_full)));
+    }
+
+    fn start_plain(&self, payload: T, on_full: OnFull) -> Started<T> {
+        let Made {
+            prepared,
+            envelope,
+            original,
+            ..
+        } = self.make_plain(payload, Overrides::default())?;
+        match prepared.start(envelope.as_ref(), on_full) {
+            Some(Ok(completion)) => Ok((completion, envelope, original)),
+            Some(Err(error)) => Err(unpublished(error, envelope, original)),
+            // The engine is in this process.
+            None => Err(unpublished(Error::ConnectionClosed, envelope, original)),
+        }
+    }
+
+    /// Waits until publishes are confirmed, and adds their results. It waits for the last one
+    /// first: an engine mostly confirms in order, so the thread wakes once.
+    pub(super) fn confirm_all(
+        &self,
+        all: Vec<Started<T>>,
+        on_full: impl Fn() -> OnFull,
+        results: &mut PublishResults<T>,
+    ) {
+        let backwards = all.into_iter().rev();
+        let ended: Vec<_> = backwards
+            .map(|started| {
+                let (completion, envelope, original) = started.map_err(PublishError::of_payload)?;
+                let gate = self.publisher.gate();
+                let outcome = gate.wait_for_confirmation(completion, on_full());
+                self.finish_started(outcome, envelope, original)
+            })
+            .collect();
+        results.extend(ended.into_iter().rev());
+    }
+
+    /// Same as [`confirm_all`](Self::confirm_all), for a task.
+    pub(super) async fn confirm_all_async(
+        &self,
+        all: Vec<Started<T>>,
+        results: &mut PublishResults<T>,
+    ) {
+        let mut ended = Vec::new();
+        for started in all.into_iter().rev() {
+            ended.push(match started {
+                Ok((completion, envelope, original)) => {
+                    let outcome = Gate::confirmation(completion).await;
+                    self.finish_started(outcome, envelope, original)
+                }
+                Err(unpublished) => Err(PublishError::of_payload(unpublished)),
+            });
+        }
+        results.extend(ended.into_iter().rev());
     }
 
     /// Returns the result of a publish that an engine outside of this process has ended.
