@@ -37,6 +37,32 @@ fn a_waiting_reader_gets_each_message_once_and_in_order() {
 }
 
 #[test]
+fn a_batch_wakes_a_reader_and_no_other_message_comes_into_it() {
+    explore(|| {
+        let broker = Broker::new();
+        let reader = broker
+            .reader::<u32>(log())
+            .from(Offset::First)
+            .build()
+            .unwrap();
+        let reading = thread::spawn(move || {
+            let read = (0..3).map(|_| *reader.recv().unwrap());
+            read.collect::<Vec<_>>()
+        });
+        let single = broker.producer::<u32>(log()).unwrap();
+        let publishing = thread::spawn(move || drop(single.publish(2).unwrap()));
+        let batch = broker.producer::<u32>(log()).unwrap();
+        assert!(batch.publish_batch(0..2).iter().all(|it| it.is_ok()));
+        publishing.join().unwrap();
+        let read = reading.join().unwrap();
+        assert!(
+            [[0, 1, 2], [2, 0, 1]].contains(&[read[0], read[1], read[2]]),
+            "{read:?}"
+        );
+    });
+}
+
+#[test]
 fn two_readers_are_both_woken_by_one_message() {
     explore(|| {
         let broker = Broker::new();

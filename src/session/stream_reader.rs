@@ -31,7 +31,7 @@ use crate::{
         name::Name,
     },
     runtime::{
-        sync::Mutex,
+        sync::{Mutex, MutexGuard},
         waiter::{Ticket, WaitList, Waitable, Wake},
     },
 };
@@ -58,7 +58,7 @@ struct Place {
 /// A block that a reader has, with its own count of references: so the readers do not write to a
 /// cache line of one another for each message.
 pub(crate) struct ReadBlock {
-    block: Arc<Block>,
+    block: Block,
     origin: Arc<DeliveryOrigin>,
 }
 
@@ -234,64 +234,86 @@ impl StreamReader {
     }
 }
 
-/// A reader waits for the message at its position. Readers of the same stream are all woken by the
-/// next message.
-impl Waitable for StreamReader {
-    type Output = Result<(Arc<ReadBlock>, u64), CancelReason>;
-
-    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        if self.progress.has_ended() {
-            return Poll::Ready(Err(self.end_reason()));
+impl StreamReader {
+    /// The next message in the block that it reads.
+    #[inline]
+    fn next_in_block(&self, place: &mut Place) -> Option<(Arc<ReadBlock>, u64)> {
+        let block = place.block.as_ref()?;
+        while let Some(message) = block.get(place.next) {
+            let offset = place.next;
+            place.next += 1;
+            if self.filter.accepts(message) {
+                place.is_unreadable = false;
+                self.progress.set_next(place.next);
+                return Some((Arc::clone(block), offset));
+            }
         }
+        None
+    }
+
+    /// Goes on with the block behind the one that it has read.
+    #[inline(never)]
+    fn look_for_block(
+        &self,
+        mut place: MutexGuard<'_, Place>,
+        ticket: Option<Ticket<'_>>,
+    ) -> Poll<Result<(Arc<ReadBlock>, u64), CancelReason>> {
         // Dropped after the lock, since a block may be dropped with its last reader.
         let mut read = Vec::new();
-        let mut place = self.place.lock();
         place.is_unreadable = false;
-        loop {
-            let Place {
-                next,
-                block,
-                is_unreadable,
-            } = &mut *place;
-            if let Some(block) = block {
-                while let Some(message) = block.get(*next) {
-                    let offset = *next;
-                    *next += 1;
-                    if self.filter.accepts(message) {
-                        self.progress.set_next(*next);
-                        return Poll::Ready(Ok((Arc::clone(block), offset)));
-                    }
-                }
-            }
+        let found = loop {
             let queue = &self.origin.queue;
-            let found = match queue.next_block(&self.progress, *next, ticket) {
+            let found = match queue.next_block(&self.progress, place.next, ticket) {
                 NextBlock::Found(found, offset) => {
-                    *next = offset;
+                    place.next = offset;
                     found
                 }
                 NextBlock::Disk(offset) => {
-                    *next = offset;
+                    place.next = offset;
                     match self.vhost().read_block(queue, offset) {
                         Ok(Some(found)) => found,
                         // Retention has dropped it meanwhile.
                         Ok(None) => continue,
                         Err(_) => {
-                            *is_unreadable = true;
-                            return Poll::Ready(Err(CancelReason::Unreadable));
+                            place.is_unreadable = true;
+                            break Poll::Ready(Err(CancelReason::Unreadable));
                         }
                     }
                 }
                 NextBlock::Empty => {
-                    self.progress.set_next(*next);
-                    return Poll::Pending;
+                    self.progress.set_next(place.next);
+                    break Poll::Pending;
                 }
-                NextBlock::Deleted => return Poll::Ready(Err(self.end_reason())),
+                NextBlock::Deleted => break Poll::Ready(Err(self.end_reason())),
             };
             let found = ReadBlock {
                 block: found,
                 origin: Arc::clone(&self.origin),
             };
-            read.extend(block.replace(Arc::new(found)));
+            read.extend(place.block.replace(Arc::new(found)));
+            if let Some(found) = self.next_in_block(&mut place) {
+                break Poll::Ready(Ok(found));
+            }
+        };
+        drop(place);
+        found
+    }
+}
+
+/// A reader waits for the message at its position. Readers of the same stream are all woken by the
+/// next message.
+impl Waitable for StreamReader {
+    type Output = Result<(Arc<ReadBlock>, u64), CancelReason>;
+
+    #[inline]
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
+        if self.progress.has_ended() {
+            return Poll::Ready(Err(self.end_reason()));
+        }
+        let mut place = self.place.lock();
+        match self.next_in_block(&mut place) {
+            Some(found) => Poll::Ready(Ok(found)),
+            None => self.look_for_block(place, ticket),
         }
     }
 

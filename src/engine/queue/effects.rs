@@ -39,7 +39,7 @@ pub(crate) enum Effect {
     /// Drop the messages of a segment. As for one message, this comes last.
     DropSegment(Segment),
     /// Drop blocks of a stream that are on disk too. As for one message, this comes last.
-    DropBlocks(Vec<Arc<Block>>),
+    DropBlocks(Vec<Block>),
     /// Read the message at this offset of a stream from the disk, and serve the consumer from
     /// there.
     ReadStream(ConsumerId, u64),

@@ -22,7 +22,7 @@ impl QueueCore {
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
         if self.is_timed() {
-            return self.try_append(payload, make);
+            return self.try_append(size, payload, make);
         }
         let mut state = self.lock();
         let Some(permit) = state.reserve(size, None) else {
@@ -63,7 +63,7 @@ impl QueueCore {
     ///
     /// Returns the message that the queue refused after it was made, if there is one. The payloads
     /// behind it stay in `payloads`. All payloads stay there if the queue takes none this way.
-    pub(crate) fn try_push_run<P>(
+    pub(crate) fn try_push_run<P: Payload>(
         &self,
         payloads: &mut vec_deque::Drain<'_, P>,
         size: impl Fn(&P) -> u64,
@@ -71,6 +71,7 @@ impl QueueCore {
     ) -> (Option<Envelope>, Effects) {
         let mut effects = Effects::none();
         if self.is_timed() {
+            self.try_append_run(payloads, size, make);
             return (None, effects);
         }
         let refused = self

@@ -1,6 +1,6 @@
 //! [`Log`]: the segments of a stream.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use super::{block::Block, segment::Segment};
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) struct Appended {
 #[derive(Debug)]
 pub(crate) enum At<'a> {
     /// In this block.
-    Block(&'a Arc<Block>),
+    Block(&'a Block),
     /// On disk only.
     Disk,
     /// It has not come yet.
@@ -69,8 +69,8 @@ pub(crate) struct Log {
     segments: VecDeque<Segment>,
     totals: MessageTotals,
     bytes: u64,
-    /// The bytes of the messages in memory.
-    in_memory: u64,
+    /// The bytes of the messages that are on disk only.
+    on_disk: u64,
     /// The offset of the next message.
     next: u64,
     /// The first offset of the messages that came together at last.
@@ -84,7 +84,7 @@ impl Log {
             segments: VecDeque::new(),
             totals: MessageTotals::default(),
             bytes: 0,
-            in_memory: 0,
+            on_disk: 0,
             next: 0,
             last_chunk: 0,
         }
@@ -128,9 +128,9 @@ impl Log {
         time: u64,
         dropped: &mut Vec<Segment>,
     ) -> Appended {
-        let begins = match self.segments.back() {
+        let begins = match self.segments.back_mut() {
             Some(last) if begins => {
-                let next = Segment::after(last);
+                let next = last.next();
                 self.segments.push_back(next);
                 true
             }
@@ -140,17 +140,18 @@ impl Log {
                 true
             }
         };
-        let appended = self.append_to_last(envelope, time);
+        let size = envelope.size();
+        let appended = self.append_to_last(size, envelope, time);
         if begins {
             self.drop_old(appended.time, dropped);
         }
         Appended { begins, ..appended }
     }
 
-    /// As [`append`](Self::append), if there is a segment that is not full.
-    #[inline]
-    pub(crate) fn append_to_last(&mut self, envelope: Envelope, time: u64) -> Appended {
-        let size = envelope.size();
+    /// As [`append`](Self::append), for a message of this size, if there is a segment that is not
+    /// full.
+    #[inline(always)]
+    pub(crate) fn append_to_last(&mut self, size: u64, envelope: Envelope, time: u64) -> Appended {
         // A message without properties has none here, though it shows its content type.
         let properties = envelope.meta().map_or(0, |meta| meta.published_len());
         let bytes = size.saturating_add(properties).saturating_add(PLACE);
@@ -162,7 +163,6 @@ impl Log {
         self.next += 1;
         self.totals.add_message(size);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.in_memory = self.in_memory.saturating_add(bytes);
         Appended {
             offset,
             time,
@@ -178,32 +178,34 @@ impl Log {
         self.last_chunk = self.next.saturating_sub(1).max(segment.first);
         self.totals += segment.totals;
         self.bytes = self.bytes.saturating_add(segment.bytes);
+        self.on_disk = self.on_disk.saturating_add(segment.bytes);
         self.segments.push_back(segment);
     }
 
     /// The bytes in memory, as the limits of the stream count them.
     pub(crate) fn in_memory(&self) -> u64 {
-        self.in_memory
+        self.bytes.saturating_sub(self.on_disk)
     }
 
     /// Takes the oldest blocks out of memory until at most these bytes are left. The messages
     /// before the offset `before` are on disk, and only these go. The blocks have user values, and
     /// must not be dropped under a lock.
-    pub(crate) fn evict(&mut self, before: u64, memory: u64) -> Vec<Arc<Block>> {
+    pub(crate) fn evict(&mut self, before: u64, memory: u64) -> Vec<Block> {
         let mut evicted = Vec::new();
-        while self.in_memory > memory {
+        while self.in_memory() > memory {
             let first = self.segments.partition_point(Segment::is_on_disk);
             let segment = self.segments.get_mut(first);
             let Some((block, bytes)) = segment.and_then(|it| it.evict(before)) else {
                 break;
             };
-            self.in_memory = self.in_memory.saturating_sub(bytes);
+            self.on_disk = self.on_disk.saturating_add(bytes);
             evicted.push(block);
         }
         evicted
     }
 
     /// Whether the next message begins a segment.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.segments.back().is_none_or(|last| {
             last.bytes >= self.retention.segment_bytes || last.totals.messages >= SEGMENT_MESSAGES
@@ -231,7 +233,7 @@ impl Log {
             self.totals -= first.totals;
             // A sum that was cut off is less than its parts.
             self.bytes = self.bytes.saturating_sub(first.bytes);
-            self.in_memory = self.in_memory.saturating_sub(first.in_memory());
+            self.on_disk = self.on_disk.saturating_sub(first.only_on_disk());
             dropped.push(first);
         }
     }
@@ -240,7 +242,7 @@ impl Log {
     pub(crate) fn drain(&mut self) -> Vec<Segment> {
         self.totals = MessageTotals::default();
         self.bytes = 0;
-        self.in_memory = 0;
+        self.on_disk = 0;
         self.last_chunk = self.next;
         std::mem::take(&mut self.segments).into()
     }
@@ -303,5 +305,84 @@ impl Log {
         self.segments
             .get(before)
             .map_or(self.next, |segment| segment.since(time))
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        message::{
+            envelope::{Address, ExchangeId},
+            payload::Body,
+        },
+        model::name::Name,
+    };
+
+    fn message(size: usize) -> Envelope {
+        let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
+        Envelope::new(Body::new(vec![0; size]), &address, None)
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append { messages: u64, size: usize },
+        Evict { before: u64, memory: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1..70_u64, 0..90_usize).prop_map(|(messages, size)| Step::Append { messages, size }),
+            (0..600_u64, 0..20_000_u64).prop_map(|(before, memory)| Step::Evict { before, memory }),
+        ]
+    }
+
+    proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
+        /// Blocks go from memory in their order, and the log goes on behind them.
+        #[test]
+        fn the_bytes_in_memory_are_those_of_the_messages_there(
+            segment_bytes in 1_000..30_000_u64,
+            max_bytes in proptest::option::of(5_000..50_000_u64),
+            steps in proptest::collection::vec(step(), 1..30),
+        ) {
+            let mut log = Log::new(Retention {
+                max_age: None,
+                max_bytes,
+                segment_bytes,
+            });
+            let mut bytes = Vec::new();
+            for step in steps {
+                let (mut dropped, mut evicted) = (Vec::new(), Vec::new());
+                match step {
+                    Step::Append { messages, size } => {
+                        for _ in 0..messages {
+                            let appended = log.append(message(size), 7, &mut dropped);
+                            prop_assert_eq!(appended.offset, bytes.len() as u64);
+                            bytes.push(appended.bytes);
+                            let found = log.at(appended.offset);
+                            prop_assert!(matches!(found, At::Block(_)));
+                        }
+                    }
+                    Step::Evict { before, memory } => {
+                        evicted = log.evict(before.min(log.next()), memory);
+                        let all = before >= log.next();
+                        prop_assert!(!all || log.in_memory() <= memory);
+                    }
+                }
+                let kept = log.first()..log.next();
+                let in_memory = kept.filter(|offset| matches!(log.at(*offset), At::Block(_)));
+                let in_memory: Vec<_> = in_memory.collect();
+                let sum: u64 = in_memory.iter().map(|offset| bytes[*offset as usize]).sum();
+                prop_assert_eq!(log.in_memory(), sum);
+                let oldest = in_memory.first().copied().unwrap_or(log.next());
+                prop_assert!(in_memory.into_iter().eq(oldest..log.next()));
+                prop_assert!(evicted.iter().all(|block| block.first() < oldest));
+            }
+        }
     }
 }

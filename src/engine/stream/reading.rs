@@ -1,7 +1,5 @@
 //! [`Reading`]: the place of one reader in a stream.
 
-use std::sync::Arc;
-
 use super::{
     block::Block,
     log::{At, Log},
@@ -41,7 +39,7 @@ impl Filter {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The message that it wants next: its block and its offset.
-    Message(Arc<Block>, u64),
+    Message(Block, u64),
     /// The message at this offset is on disk only.
     Disk(u64),
     /// It has read everything.
@@ -54,7 +52,7 @@ pub(crate) struct Reading {
     next: u64,
     filter: Filter,
     /// A block that was read from the disk for it.
-    block: Option<Arc<Block>>,
+    block: Option<Block>,
     /// Whether such a block is being read.
     reads: bool,
 }
@@ -88,10 +86,10 @@ impl Reading {
                 At::Nowhere => return Found::End,
                 At::Block(block) => {
                     self.block = None;
-                    Arc::clone(block)
+                    block.clone()
                 }
                 At::Disk => match &self.block {
-                    Some(own) if own.get(self.next).is_some() => Arc::clone(own),
+                    Some(own) if own.get(self.next).is_some() => own.clone(),
                     _ => return Found::Disk(self.next),
                 },
             };
@@ -110,7 +108,7 @@ impl Reading {
     }
 
     /// The block was read from the disk. It has no user values. `None` if its messages are gone.
-    pub(crate) fn end_read(&mut self, block: Option<Arc<Block>>) {
+    pub(crate) fn end_read(&mut self, block: Option<Block>) {
         self.reads = false;
         self.block = block;
     }

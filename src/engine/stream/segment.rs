@@ -1,8 +1,8 @@
 //! [`Segment`]: the part of a stream that retention drops as a whole.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use super::block::Block;
+use super::block::{Block, BlockWriter};
 use crate::{message::envelope::Envelope, model::message_totals::MessageTotals};
 
 /// Consecutive blocks of a stream. Those that are on disk too may not be here any more.
@@ -19,8 +19,10 @@ pub(crate) struct Segment {
     pub(super) last_time: u64,
     /// The room of the next block.
     room: usize,
-    /// The blocks in memory, and the bytes of each.
-    blocks: VecDeque<(Arc<Block>, u64)>,
+    /// The blocks in memory, and the bytes of the segment before each.
+    blocks: VecDeque<(Block, u64)>,
+    /// Writes the last block, if that takes more messages.
+    writer: Option<BlockWriter>,
 }
 
 impl Segment {
@@ -32,17 +34,19 @@ impl Segment {
             totals: MessageTotals::default(),
             first_time: 0,
             last_time: 0,
-            room: Block::SMALLEST,
+            room: BlockWriter::SMALLEST,
             blocks: VecDeque::new(),
+            writer: None,
         }
     }
 
-    /// The segment after this one.
-    pub(super) fn after(last: &Segment) -> Segment {
+    /// The segment after this one, which gets no more messages.
+    pub(super) fn next(&mut self) -> Segment {
+        self.writer = None;
         Segment {
-            last_time: last.last_time,
-            room: last.room,
-            ..Segment::new(last.end())
+            last_time: self.last_time,
+            room: self.room,
+            ..Segment::new(self.end())
         }
     }
 
@@ -65,38 +69,34 @@ impl Segment {
 
     /// Adds the message with the next offset, which comes at `time` or at the time of the message
     /// before, if that is later. Returns when it came.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append(&mut self, time: u64, size: u64, bytes: u64, envelope: Envelope) -> u64 {
-        let offset = self.end();
         // A clock may go back, and the times of offsets do not.
         let time = time.max(self.last_time);
         self.last_time = time;
+        if !self.writer.as_ref().is_some_and(|it| it.has_room(time)) {
+            self.begin_block(time);
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.put(time, envelope);
+        }
         self.bytes = self.bytes.saturating_add(bytes);
         self.totals.add_message(size);
-        let envelope = match self.blocks.back_mut() {
-            Some((block, of_block)) => match block.put(offset, time, envelope) {
-                Ok(()) => {
-                    *of_block = of_block.saturating_add(bytes);
-                    return time;
-                }
-                Err(envelope) => envelope,
-            },
-            None => envelope,
-        };
-        self.append_to_new(offset, time, bytes, envelope);
         time
     }
 
+    /// Begins a block for messages from this time on.
     #[cold]
-    fn append_to_new(&mut self, offset: u64, time: u64, bytes: u64, envelope: Envelope) {
+    #[inline(never)]
+    fn begin_block(&mut self, time: u64) {
+        let offset = self.end();
         if offset == self.first {
             self.first_time = time;
         }
-        let block = Block::new(offset, time, self.room);
-        self.room = Block::room_after(self.room);
-        // An empty block has room for the message from which it counts.
-        let _ = block.put(offset, time, envelope);
-        self.blocks.push_back((block, bytes));
+        let writer = BlockWriter::new(offset, time, self.room);
+        self.room = BlockWriter::room_after(self.room);
+        self.blocks.push_back((writer.block(), self.bytes));
+        self.writer = Some(writer);
     }
 
     /// The number of messages that it has, and their bytes.
@@ -120,15 +120,15 @@ impl Segment {
     }
 
     /// The block with this offset, if it is in memory.
-    pub(super) fn block(&self, offset: u64) -> Option<&Arc<Block>> {
-        let behind = |block: &(Arc<Block>, u64)| block.0.first() <= offset;
+    pub(super) fn block(&self, offset: u64) -> Option<&Block> {
+        let behind = |block: &(Block, u64)| block.0.first() <= offset;
         let behind = self.blocks.partition_point(behind);
         Some(&self.blocks.get(behind.checked_sub(1)?)?.0)
     }
 
-    /// The bytes of the blocks in memory.
-    pub(super) fn in_memory(&self) -> u64 {
-        self.blocks.iter().map(|(_, bytes)| bytes).sum()
+    /// The bytes of the messages that are on disk only.
+    pub(super) fn only_on_disk(&self) -> u64 {
+        self.blocks.front().map_or(self.bytes, |it| it.1)
     }
 
     /// Whether no block is in memory.
@@ -138,12 +138,17 @@ impl Segment {
 
     /// Takes out the first block in memory, if all its messages are before an offset. Returns its
     /// bytes too.
-    pub(super) fn evict(&mut self, before: u64) -> Option<(Arc<Block>, u64)> {
-        let end = self.blocks.get(1).map_or(self.end(), |next| next.0.first());
-        match end <= before {
-            true => self.blocks.pop_front(),
-            false => None,
+    pub(super) fn evict(&mut self, before: u64) -> Option<(Block, u64)> {
+        let next = self.blocks.get(1);
+        let (end, bytes) = next.map_or((self.end(), self.bytes), |it| (it.0.first(), it.1));
+        if end > before {
+            return None;
         }
+        let (block, bytes_before) = self.blocks.pop_front()?;
+        if self.blocks.is_empty() {
+            self.writer = None;
+        }
+        Some((block, bytes.saturating_sub(bytes_before)))
     }
 
     /// The first offset in memory whose message came at `time` or later.

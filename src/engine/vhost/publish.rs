@@ -17,7 +17,10 @@ use crate::{
         queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
         store::StoredBody,
     },
-    message::envelope::{Envelope, NEVER},
+    message::{
+        envelope::{Envelope, NEVER},
+        payload::Payload,
+    },
     model::error::Error,
 };
 
@@ -116,7 +119,7 @@ impl VirtualHost {
     }
 
     /// As [`QueueCore::try_push_run`], and carries out the effects.
-    pub(crate) fn push_run<P>(
+    pub(crate) fn push_run<P: Payload>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         payloads: &mut vec_deque::Drain<'_, P>,

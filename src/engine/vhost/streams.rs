@@ -11,7 +11,7 @@ use crate::{
     engine::{
         queue::{ConsumerId, Effects, QueueCore, ReadyKey, View, view},
         store::{MessageReader, RecordKind, StoredChunk, StoredQueue, StoredSegment, StreamFiles},
-        stream::{Block, Progress, Segment},
+        stream::{Block, BlockWriter, Progress, Segment},
     },
     message::envelope::Envelope,
     model::{
@@ -72,7 +72,7 @@ impl VirtualHost {
         &self,
         stream: &QueueCore,
         offset: u64,
-    ) -> Result<Option<Arc<Block>>, StoreError> {
+    ) -> Result<Option<Block>, StoreError> {
         let Some((stored, files)) = stored_files(stream) else {
             return Ok(None);
         };
@@ -83,15 +83,19 @@ impl VirtualHost {
             Ok(None) => return Err(files.damaged("a message of a stream is missing")),
             Err(error) => return Err(error),
         };
-        let mut block = None;
+        let mut block: Option<BlockWriter> = None;
         let read = self.read_chunk(stored, &chunk, offset, |envelope, offset, time| {
             let room = (chunk.end() - offset) as usize;
-            let block = block.get_or_insert_with(|| Block::new(offset, time, room));
+            let block = block.get_or_insert_with(|| BlockWriter::new(offset, time, room));
             // One that came much later than the first is in the next block.
-            block.put(offset, time, envelope).is_ok()
+            let has_room = block.has_room(time);
+            if has_room {
+                block.put(time, envelope);
+            }
+            has_room
         });
         read.map_err(|error| files.damaged(&error.to_string()))?;
-        Ok(block)
+        Ok(block.map(|writer| writer.block()))
     }
 
     /// Shows the messages of a chunk from an offset on, with their offsets and times, as long as

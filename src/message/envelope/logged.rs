@@ -24,6 +24,7 @@ pub(crate) struct LoggedMessage {
 impl LoggedMessage {
     /// A message that came `millis` after a time that the keeper knows. Its headers are those that
     /// a stream of RabbitMQ keeps. Runs no user code.
+    #[inline(always)]
     pub(crate) fn new(envelope: Envelope, millis: u32) -> Self {
         let Envelope {
             body,
@@ -99,6 +100,7 @@ impl LoggedMessage {
 
 /// The parts that a stream keeps. RabbitMQ stores a message there as AMQP 1.0 and drops headers
 /// whose values are tables or arrays, unless their names begin with `x-`.
+#[inline(never)]
 fn kept(meta: Arc<Meta>) -> Arc<Meta> {
     let is_own_death = |name: &str| name == "x-death" && !meta.deaths.recorded;
     let is_nested =

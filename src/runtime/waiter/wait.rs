@@ -56,7 +56,10 @@ pub(crate) trait Waitable {
 ///
 /// An item that is present is taken even if the deadline has passed already.
 pub(crate) fn wait<S: Waitable>(source: &S, deadline: Option<Deadline<'_>>) -> Option<S::Output> {
-    wait_any(slice::from_ref(source), 0, deadline).map(|(_, output)| output)
+    match source.attempt(None) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => sleep(slice::from_ref(source), 0, deadline).map(|(_, output)| output),
+    }
 }
 
 /// Blocks the thread until one of `sources` has an item, and returns its index and the item. `None`
@@ -70,10 +73,19 @@ pub(crate) fn wait_any<S: Waitable>(
     first: usize,
     deadline: Option<Deadline<'_>>,
 ) -> Option<(usize, S::Output)> {
-    let mut first = first;
-    if let Some(taken) = try_any(sources, first) {
-        return Some(taken);
+    match try_any(sources, first) {
+        Some(taken) => Some(taken),
+        None => sleep(sources, first, deadline),
     }
+}
+
+/// As [`wait_any`], when no source has an item.
+fn sleep<S: Waitable>(
+    sources: &[S],
+    first: usize,
+    deadline: Option<Deadline<'_>>,
+) -> Option<(usize, S::Output)> {
+    let mut first = first;
     if deadline.is_some_and(|deadline| deadline.has_passed()) {
         return None;
     }

@@ -213,7 +213,7 @@ impl Publisher {
     /// As [`try_push`](Self::try_push), for many payloads in one critical section. Returns a
     /// message that was made and then refused, if there is one. Payloads that were not taken stay
     /// in `payloads`.
-    pub(crate) fn try_push_run<P>(
+    pub(crate) fn try_push_run<P: Payload>(
         &self,
         payloads: &mut vec_deque::Drain<'_, P>,
         size: impl Fn(&P) -> u64,

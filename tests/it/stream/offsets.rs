@@ -1,8 +1,8 @@
 //! Where readers begin.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use leveret::{Broker, Offset, Queue, Result};
+use leveret::{Broker, Clock, Message, Offset, Queue, Result};
 
 use crate::common::{HOUR, SECOND, on_a_manual_clock};
 
@@ -31,6 +31,32 @@ fn a_number_begins_there_or_waits_for_it() -> Result {
     assert!(later.try_recv().is_err());
     producer.publish(1_002)?;
     assert_eq!(*later.try_recv()?, 1_002);
+    Ok(())
+}
+
+#[test]
+fn a_message_shows_the_time_at_which_it_came() -> Result {
+    const MILLI: Duration = Duration::from_millis(1);
+    let (broker, clock) = on_a_manual_clock();
+    let producer = broker.producer::<u32>(log())?;
+    let reader = broker.reader::<u32>(log()).from(Offset::First).build()?;
+    let mut last = SystemTime::UNIX_EPOCH;
+    for number in 0..100 {
+        match number % 3 {
+            0 => drop(producer.publish(number)?),
+            1 => assert!(
+                producer
+                    .publish_batch([number])
+                    .all(|result| result.is_ok())
+            ),
+            _ => drop(producer.publish_message(Message::new(number).header("k", "v"))?),
+        }
+        let came = reader.recv()?.timestamp();
+        let now = clock.system_now();
+        assert!(came >= last && came + MILLI >= now && came <= now + MILLI);
+        last = came;
+        clock.advance(Duration::from_micros(300 * u64::from(number)));
+    }
     Ok(())
 }
 

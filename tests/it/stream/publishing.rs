@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leveret::channel::{ConsumeOptions, Event, PublishOptions, QosScope};
-use leveret::{Broker, Exchange, Message, Offset, Properties, Queue, Result};
+use leveret::{Broker, Exchange, Local, Message, Offset, Properties, Queue, Result};
 
 use crate::common::{channel_of, on_a_manual_clock};
 
@@ -49,6 +49,41 @@ fn a_stream_delays_no_message_itself_and_a_delayed_exchange_does() -> Result {
     clock.advance(second);
     let reader = broker.reader::<u32>(log()).from(Offset::First).build()?;
     assert!(reader.try_iter().map(|entry| *entry.unwrap()).eq([3, 2]));
+    Ok(())
+}
+
+#[test]
+fn the_messages_of_a_batch_have_their_offsets_and_retention_counts_them() -> Result {
+    let broker = Broker::new();
+    // Segments end in the middle of the batch.
+    let log = log().max_segment_bytes(2_000).max_length_bytes(4_000);
+    let reader = broker.reader::<Vec<u8>>(&log).from(Offset::First).build()?;
+    let producer = broker.producer::<Vec<u8>>(&log)?;
+    let results = producer.publish_batch((0..200).map(|number| vec![number; 100]));
+    assert!(results.iter().all(|result| result.is_ok()));
+    let read = reader.try_iter().map(|entry| entry.unwrap());
+    let read: Vec<_> = read.map(|entry| (entry.offset(), entry[0])).collect();
+    assert!((read.iter()).all(|(offset, number)| *offset == u64::from(*number)));
+    assert_eq!(read.last(), Some(&(199, 199)));
+    assert_eq!(read.len() as u64 + reader.lagged(), 200);
+    let snapshot = broker.snapshot()?;
+    assert_eq!(snapshot.queue("log").unwrap().taken_in.messages, 200);
+    Ok(())
+}
+
+#[test]
+fn a_batch_of_values_that_readers_cannot_share_is_given_back() -> Result {
+    let broker = Broker::new();
+    let producer = broker.producer::<Local<u32>>(log())?;
+    let results = producer.publish_batch((0..100).map(Local));
+    let given_back = results.into_iter().map(|result| result.unwrap_err());
+    assert!(
+        given_back
+            .map(|error| error.into_inner().unwrap().0)
+            .eq(0..100)
+    );
+    let reader = broker.reader::<u32>(log()).from(Offset::First).build()?;
+    assert!(reader.try_recv().is_err());
     Ok(())
 }
 

@@ -28,16 +28,16 @@ use crate::{
         envelope::{Envelope, NEVER},
         payload::{Payload, not_encodable},
     },
-    model::{arguments::QueueArguments, error::Error, name::Name},
+    model::{arguments::QueueArguments, error::Error, message_totals::MessageTotals, name::Name},
     runtime::{
         clock::Time,
         waiter::{WaitList, Wake},
     },
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, vec_deque},
     sync::{Arc, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// What only a stream has.
@@ -53,6 +53,7 @@ pub(super) struct Stream {
     /// The offsets that readers have stored, by their names.
     stored: BTreeMap<Name, u64>,
     clock: WallClock,
+    millisecond: Option<Millisecond>,
 }
 
 impl Stream {
@@ -64,6 +65,7 @@ impl Stream {
             progress: Vec::new(),
             stored: BTreeMap::new(),
             clock: WallClock::default(),
+            millisecond: None,
         }
     }
 
@@ -103,11 +105,27 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Milliseconds since 1970. Reads the clock, which may be user code.
-    fn now(&self) -> u64 {
-        self.clock
-            .millis_after(self.time.now().saturating_duration_since(self.epoch))
+    /// The millisecond that `now` is in.
+    #[inline(never)]
+    fn millisecond(&self, now: Instant) -> Millisecond {
+        let elapsed = now.saturating_duration_since(self.epoch);
+        let part = elapsed.subsec_nanos().div_ceil(1_000_000);
+        let whole = Duration::from_secs(elapsed.as_secs()) + Duration::from_millis(part.into());
+        Millisecond {
+            end: self.epoch.checked_add(whole).unwrap_or(now),
+            number: self.clock.millis_after(whole),
+        }
     }
+}
+
+/// The millisecond in which the last message came. Many messages come in the same one, and to
+/// compare two times costs less than to compute it.
+#[derive(Clone, Copy, Debug)]
+struct Millisecond {
+    /// Its last moment.
+    end: Instant,
+    /// Milliseconds since 1970.
+    number: u64,
 }
 
 impl QueueCore {
@@ -127,41 +145,93 @@ impl QueueCore {
     #[inline(never)]
     pub(super) fn try_append<P: Payload>(
         &self,
+        size: u64,
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
-        let Some(arrivals) = &self.arrivals else {
+        let Some((arrivals, now)) = self.read_arrival::<P>() else {
             return Err(payload);
         };
-        if !P::is_shareable() || self.stored.is_some() || self.account.is_some() {
-            return Err(payload);
-        }
-        let came = arrivals.now();
         let mut state = self.lock();
-        if state.deleted {
-            return Err(payload);
-        }
-        let Some(stream) = state.kind.stream_mut() else {
+        let Some(stream) = state.plain_stream() else {
             return Err(payload);
         };
-        // Consumers and segments that end have more effects.
-        if !stream.readings.is_empty() || stream.log.is_full() {
-            return Err(payload);
-        }
-        let envelope = make(payload, stream.log.next());
-        let size = envelope.size();
-        stream.log.begin_chunk();
-        stream.log.append_to_last(envelope, came);
-        let waiting = match stream.waiting.is_empty() {
-            true => None,
-            false => Some(stream.waiting.take_all()),
-        };
-        state.count_taken_in(size);
+        let came = stream.millis_of(now, arrivals);
+        stream.append(size, came, |offset| make(payload, offset));
+        let waiting = stream.take_waiting();
+        state.count_taken_in(MessageTotals::new(1, size));
         drop(state);
         if let Some(waiting) = waiting {
             waiting.into_iter().for_each(Wake::wake);
         }
         Ok(())
+    }
+
+    /// As [`try_push_run`](Self::try_push_run), for a stream that is in memory. The messages come
+    /// at one time.
+    pub(super) fn try_append_run<P: Payload>(
+        &self,
+        payloads: &mut vec_deque::Drain<'_, P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P, u64) -> Envelope,
+    ) {
+        let Some((arrivals, now)) = self.read_arrival::<P>() else {
+            return;
+        };
+        let mut state = self.lock();
+        let mut added = MessageTotals::default();
+        while let Some(stream) = state.plain_stream()
+            && let Some(payload) = payloads.next()
+        {
+            let size = size(&payload);
+            let came = stream.millis_of(now, arrivals);
+            stream.append(size, came, |offset| make(payload, offset));
+            added.add_message(size);
+        }
+        let stream = state.kind.stream_mut();
+        let waiting = stream.and_then(Stream::take_waiting);
+        state.count_taken_in(added);
+        drop(state);
+        waiting.into_iter().flatten().for_each(Wake::wake);
+    }
+
+    /// Reads the clock for a message of a stream. `None` if a message of this type needs more than
+    /// a place in the log.
+    #[inline]
+    fn read_arrival<P: Payload>(&self) -> Option<(&Arrivals, Instant)> {
+        let arrivals = self.arrivals.as_deref()?;
+        let is_plain = P::is_shareable() && self.stored.is_none() && self.account.is_none();
+        is_plain.then(|| (arrivals, arrivals.time.now()))
+    }
+}
+
+impl Stream {
+    /// The milliseconds since 1970 at which a message comes. Another publisher may have read the
+    /// clock later than `now` and come first. That makes no difference: times never go back.
+    #[inline]
+    fn millis_of(&mut self, now: Instant, arrivals: &Arrivals) -> u64 {
+        match &self.millisecond {
+            Some(last) if now <= last.end => last.number,
+            _ => {
+                let millisecond = arrivals.millisecond(now);
+                self.millisecond = Some(millisecond);
+                millisecond.number
+            }
+        }
+    }
+
+    /// Appends a message of this size that comes at `came`, if there is a segment that is not full.
+    #[inline(always)]
+    fn append(&mut self, size: u64, came: u64, make: impl FnOnce(u64) -> Envelope) {
+        self.log.begin_chunk();
+        let envelope = make(self.log.next());
+        self.log.append_to_last(size, envelope, came);
+    }
+
+    /// The readers that wait for a message. They are to be woken without the lock.
+    #[inline]
+    fn take_waiting(&mut self) -> Option<Vec<Wake>> {
+        (!self.waiting.is_empty()).then(|| self.waiting.take_all())
     }
 }
 
@@ -244,15 +314,26 @@ impl QueueState {
         came: u64,
         dropped: &mut Vec<Segment>,
     ) -> Option<Appended> {
-        self.count_taken_in(envelope.size());
+        self.count_taken_in(MessageTotals::new(1, envelope.size()));
         let stream = self.kind.stream_mut()?;
         stream.log.begin_chunk();
         Some(stream.log.append(envelope, came, dropped))
     }
 
-    fn count_taken_in(&mut self, size: u64) {
-        self.next_position += 1;
-        self.tally.taken_in.add_message(size);
+    fn count_taken_in(&mut self, added: MessageTotals) {
+        self.next_position += added.messages;
+        self.tally.taken_in += added;
+    }
+
+    /// The stream, if a message takes its place in the log and does nothing else. Consumers and
+    /// segments that end have more effects.
+    #[inline]
+    fn plain_stream(&mut self) -> Option<&mut Stream> {
+        if self.deleted {
+            return None;
+        }
+        let stream = self.kind.stream_mut()?;
+        (stream.readings.is_empty() && !stream.log.is_full()).then_some(stream)
     }
 
     /// Takes messages out of memory that are on disk too, if there are more than the store wants

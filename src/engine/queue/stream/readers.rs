@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub(crate) enum NextBlock {
     /// The block with this offset.
-    Found(Arc<Block>, u64),
+    Found(Block, u64),
     /// The message at this offset is on disk only, and must be
     /// [read](crate::engine::vhost::VirtualHost::read_block) without the lock.
     Disk(u64),
@@ -52,7 +52,7 @@ impl QueueCore {
         let kept = offset.max(stream.log.first());
         progress.add_lagged(kept - offset);
         match stream.log.at(kept) {
-            At::Block(block) => return NextBlock::Found(Arc::clone(block), kept),
+            At::Block(block) => return NextBlock::Found(block.clone(), kept),
             At::Disk => return NextBlock::Disk(kept),
             At::Nowhere => {}
         }
@@ -85,7 +85,7 @@ impl QueueCore {
 }
 
 /// A copy of the message at this offset.
-pub(in crate::engine) fn view(block: &Arc<Block>, offset: u64) -> Option<(ReadyKey, View)> {
+pub(in crate::engine) fn view(block: &Block, offset: u64) -> Option<(ReadyKey, View)> {
     let envelope = block.envelope(offset)?;
     Some((ReadyKey::of_offset(offset), (envelope, Ok(()))))
 }
@@ -240,7 +240,7 @@ impl QueueState {
     pub(in crate::engine) fn serve_from_disk(
         &mut self,
         id: ConsumerId,
-        block: Option<Arc<Block>>,
+        block: Option<Block>,
         now: u64,
         effects: &mut Effects,
     ) {
