@@ -15,7 +15,7 @@ use super::{
     topology,
 };
 use crate::{
-    engine::vhost::QueueDeclared,
+    engine::{queue::Move, vhost::QueueDeclared},
     model::{
         descriptions::{Exchange, Queue},
         error::{Error, Result},
@@ -273,7 +273,7 @@ impl Backend for RemoteLink {
         self.link.topology.lock().dead_letters_of(queue)
     }
 
-    fn replace(&self, delivery: u64, message: Outbound) {
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) {
         let published = self.publish(message);
         let link = Arc::clone(&self.link);
         self.spawn(async move {
@@ -283,6 +283,7 @@ impl Backend for RemoteLink {
             };
             // A lost connection has given it back, and it comes again.
             let _ = link.deliveries.settle(delivery, settlement);
+            drop(under_way);
         });
     }
 
