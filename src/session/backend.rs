@@ -89,11 +89,16 @@ pub(crate) trait Backend: Send + Sync {
     /// Returns how many messages were ready.
     fn delete_queue(&self, name: &str) -> Completion<Result<u64>>;
 
-    /// Returns how many messages were dropped.
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>>;
+    /// The number of ready messages of a queue. It does not wait for the next connection when the
+    /// connection is lost.
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>>;
 
-    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery. `waits`
-    /// tells whether it waits for the next connection when the connection is lost.
+    /// Returns how many messages were dropped. `waits` tells whether it waits for the next
+    /// connection when the connection is lost.
+    fn purge(&self, queue: &Name, waits: bool) -> Completion<Result<u64>>;
+
+    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery. `waits` is
+    /// as for a purge.
     fn get(&self, queue: &Name, waits: bool) -> Completion<Result<Option<Got>>>;
 
     /// Publishes a message. The completion is the engine's confirm.

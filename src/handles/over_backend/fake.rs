@@ -347,7 +347,15 @@ impl Backend for Fake {
         self.on_channel(move |channel| channel.queue_delete(&name, IfUnused::No, IfEmpty::No))
     }
 
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>> {
+        let queue = queue.clone();
+        self.on_channel(move |channel| {
+            let declared = channel.queue_declare_passive(&queue)?;
+            Ok(declared.message_count as usize)
+        })
+    }
+
+    fn purge(&self, queue: &Name, _: bool) -> Completion<Result<u64>> {
         let queue = queue.clone();
         self.on_channel(move |channel| channel.queue_purge(&queue))
     }

@@ -193,9 +193,20 @@ impl Backend for RemoteLink {
         })
     }
 
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>> {
+        let queue = Queue::existing(&**queue);
+        self.run(false, move |link, live| {
+            let queue = queue.clone();
+            Box::pin(async move {
+                let declared = topology::declare_queue(&link, &live, &queue).await?;
+                Ok(declared.message_count as usize)
+            })
+        })
+    }
+
+    fn purge(&self, queue: &Name, waits: bool) -> Completion<Result<u64>> {
         let queue = queue.clone();
-        self.run(true, move |_, live| {
+        self.run(waits, move |_, live| {
             let queue = queue.clone();
             Box::pin(async move {
                 let queue = checked(&queue)?;
