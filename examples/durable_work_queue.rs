@@ -42,7 +42,7 @@ fn work(folder: &PathBuf) -> Result {
         .declare(&Queue::existing("jobs are published"))
         .is_ok()
     {
-        let left = broker.simple_queue::<u32>(&jobs)?.len();
+        let left = broker.simple_queue::<u32>(&jobs)?.len()?;
         println!("{left} jobs are left");
     } else {
         // A run before this one may have been killed while it published.

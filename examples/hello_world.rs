@@ -31,8 +31,8 @@ fn main() -> Result {
     println!("Received: {received}");
     assert_eq!(received, sent);
 
-    println!("Ready messages left: {}", hello.len());
-    assert!(hello.is_empty());
+    println!("Ready messages left: {}", hello.len()?);
+    assert!(hello.is_empty()?);
 
     // An empty queue is a normal result, not a failure.
     let second = Duration::from_secs(1);

@@ -69,7 +69,7 @@ async fn order(orders: Producer<u32>) -> Result<u32> {
 async fn cook(orders: Consumer<u32>, queue: SimpleQueue<u32>) -> Result<(Vec<u32>, Vec<usize>)> {
     let (mut cooked, mut lengths) = (Vec::new(), Vec::new());
     loop {
-        lengths.push(queue.len());
+        lengths.push(queue.len()?);
         for _ in 0..SPEED {
             match orders.try_recv() {
                 Ok(order) => {

@@ -92,7 +92,7 @@ fn publish(broker: &Broker, count: u32) {
 
 /// The number of ready messages of a queue.
 fn ready(broker: &Broker, queue: &str) -> usize {
-    broker.simple_queue::<Task>(queue).unwrap().len()
+    broker.simple_queue::<Task>(queue).unwrap().len().unwrap()
 }
 
 fn panics(broker: &Broker, _: &ManualClock) {

@@ -132,7 +132,7 @@ fn a_future_that_is_dropped_leaves_the_room_to_the_next() {
         }
         waiting.join().unwrap();
         assert_eq!(broker.budget("b").unwrap().waiting, 0);
-        assert_eq!(used(&broker), 4 * mailbox.len() as u64);
+        assert_eq!(used(&broker), 4 * mailbox.len().unwrap() as u64);
     });
 }
 

@@ -12,6 +12,7 @@ mod aliases;
 mod batches;
 mod blocked;
 mod budget;
+mod callers;
 mod channels;
 mod completions;
 mod confirms;

@@ -33,7 +33,7 @@ fn what_is_taken_back_from_a_consumer_that_receives_is_neither_lost_nor_doubled(
         taking_back.join().unwrap();
         // The receiver gets everything, whether it waited or not when the messages returned.
         let mailbox = broker.simple_queue::<u32>(&queue()).unwrap();
-        while !mailbox.is_empty() {
+        while !mailbox.is_empty().unwrap() {
             thread::yield_now();
         }
         consumer.cancel();

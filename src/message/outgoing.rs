@@ -185,7 +185,7 @@ impl<T> Message<T> {
     /// let reminders = broker.simple_queue::<String>("reminders")?;
     /// let tea = Message::new("tea".to_owned()).deliver_after(Duration::from_secs(240));
     /// reminders.put_message(tea)?;
-    /// assert!(reminders.is_empty());
+    /// assert!(reminders.is_empty()?);
     /// clock.advance(Duration::from_secs(240));
     /// assert_eq!(*reminders.get()?, "tea");
     /// # Ok::<(), leveret::Error>(())
@@ -210,7 +210,7 @@ impl<T> Message<T> {
     /// let reminders = broker.simple_queue::<String>("reminders")?;
     /// let at = clock.system_now() + Duration::from_secs(60);
     /// reminders.put_message(Message::new("tea".to_owned()).deliver_at(at))?;
-    /// assert!(reminders.is_empty());
+    /// assert!(reminders.is_empty()?);
     /// clock.advance(Duration::from_secs(60));
     /// assert_eq!(*reminders.get()?, "tea");
     /// # Ok::<(), leveret::Error>(())
@@ -252,7 +252,7 @@ impl<T> Message<T> {
     /// let speaker = broker.producer::<String>(&room)?;
     /// speaker.publish_message(Message::new("aside".to_owned()).keep_out_of_history())?;
     /// let late = broker.simple_queue::<String>(&Queue::new("late").bind(&room, ""))?;
-    /// assert!(late.is_empty());
+    /// assert!(late.is_empty()?);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn keep_out_of_history(self) -> Message<T> {

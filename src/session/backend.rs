@@ -11,17 +11,16 @@ use std::{
 };
 
 use super::{
-    callers::Callers, events::EventStream, publisher::NotPublished, requeue::Requeue,
-    subscriber::Subscriber,
+    callers::Callers, events::EventStream, publisher::NotPublished, subscriber::Subscriber,
 };
 use crate::{
     engine::{
-        queue::{ConsumerId, Credit, QueueCore},
+        queue::{ConsumerId, Move, QueueCore},
         vhost::{Published, QueueDeclared, VirtualHost},
     },
     message::{
-        envelope::{Address, Deaths, Envelope, Meta, SettledMessage},
-        headers::x_death::{Death, DeathReason, X_DEATH},
+        envelope::{Address, Deaths, Envelope, Meta},
+        headers::x_death::X_DEATH,
         payload::Body,
         properties::Properties,
     },
@@ -29,7 +28,7 @@ use crate::{
         access::Credentials,
         bytes::Bytes,
         descriptions::{Exchange, Queue},
-        error::{CancelReason, Error, Result},
+        error::{CancelReason, Result},
         name::Name,
     },
     runtime::{clock::Time, completion::Completion, sync::Mutex},
@@ -47,7 +46,7 @@ pub(crate) trait Engine: Send + Sync {
     /// refused it. Without credentials the user is that of the engine's settings.
     ///
     /// # Errors
-    /// Those of a login, and [`Error::ConnectFailed`].
+    /// Those of a login, and [`Error::ConnectFailed`](crate::Error::ConnectFailed).
     fn connect(&self, vhost: &str, credentials: Option<&Credentials>) -> Result<Connected>;
 }
 
@@ -58,7 +57,7 @@ pub(crate) struct Connected {
 }
 
 /// A connection to an engine outside of this process. One that has ended completes what is under
-/// way with [`Error::ConnectionClosed`], or drops its completers.
+/// way with [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), or drops its completers.
 pub(crate) trait Backend: Send + Sync {
     /// Tells the changes of the connection to a stream of events.
     fn tell(&self, events: &Arc<EventStream>);
@@ -69,13 +68,14 @@ pub(crate) trait Backend: Send + Sync {
     /// Whether it is connected to the engine now.
     ///
     /// # Errors
-    /// [`Error::ConnectionLost`] while it connects again; [`Error::ConnectionClosed`].
+    /// [`Error::ConnectionLost`](crate::Error::ConnectionLost) while it connects again;
+    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed).
     fn check_up(&self) -> Result;
 
     /// Whether the engine takes publishes now.
     ///
     /// # Errors
-    /// [`Error::ResourceError`] while it has blocked the connection.
+    /// [`Error::ResourceError`](crate::Error::ResourceError) while it has blocked the connection.
     fn check_unblocked(&self) -> Result;
 
     /// Declares an exchange with its bindings.
@@ -89,11 +89,16 @@ pub(crate) trait Backend: Send + Sync {
     /// Returns how many messages were ready.
     fn delete_queue(&self, name: &str) -> Completion<Result<u64>>;
 
-    /// Returns how many messages were dropped.
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>>;
+    /// The number of ready messages of a queue. It does not wait for the next connection when the
+    /// connection is lost.
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>>;
 
-    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery. `waits`
-    /// tells whether it waits for the next connection when the connection is lost.
+    /// Returns how many messages were dropped. `waits` tells whether it waits for the next
+    /// connection when the connection is lost.
+    fn purge(&self, queue: &Name, waits: bool) -> Completion<Result<u64>>;
+
+    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery. `waits` is
+    /// as for a purge.
     fn get(&self, queue: &Name, waits: bool) -> Completion<Result<Option<Got>>>;
 
     /// Publishes a message. The completion is the engine's confirm.
@@ -112,16 +117,18 @@ pub(crate) trait Backend: Send + Sync {
     /// Settles a delivery.
     ///
     /// # Errors
-    /// [`Error::ConnectionLost`] if the connection of the delivery is lost: the engine has the
-    /// message back. [`Error::ConnectionClosed`] if it was closed.
+    /// [`Error::ConnectionLost`](crate::Error::ConnectionLost) if the connection of the delivery is
+    /// lost: the engine has the message back.
+    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed) if it was closed.
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result;
 
     /// The dead-letter exchange of a queue and its routing key, if this program has declared them.
     fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)>;
 
     /// Publishes a message in place of a delivery, and acknowledges the delivery when the engine
-    /// has confirmed the message. If it does not, the delivery is rejected.
-    fn replace(&self, delivery: u64, message: Outbound);
+    /// has confirmed the message. If it does not, the delivery is rejected. `under_way` is dropped
+    /// then, for which a shutdown waits.
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move);
 
     /// Closes the connection. Everything under way ends.
     fn close(&self);
@@ -311,6 +318,11 @@ impl RemoteInbox {
         }
     }
 
+    /// A delivery of the consumer is settled. A shutdown waits for it.
+    pub(super) fn settled(&self, consumer: ConsumerId) {
+        self.vhost.restore_credit(&self.queue, consumer);
+    }
+
     /// Whether the consumer has ended here.
     pub(crate) fn is_closed(&self) -> bool {
         *self.closed.lock()
@@ -324,177 +336,8 @@ impl RemoteInbox {
     }
 
     /// Takes nothing any more, and returns what the consumer has not seen.
-    fn close(&self) -> Vec<Envelope> {
+    pub(super) fn close(&self) -> Vec<Envelope> {
         *self.closed.lock() = true;
         self.vhost.get_all(&self.queue)
-    }
-}
-
-/// Where the deliveries of a remote consumer go back to.
-pub(crate) struct RemoteOrigin {
-    backend: Arc<dyn Backend>,
-    /// `None` for gets.
-    consumer: Option<LocalConsumer>,
-}
-
-/// The part of a remote consumer in this process.
-struct LocalConsumer {
-    inbox: Arc<RemoteInbox>,
-    /// The number of the consumer at the engine, once it is known.
-    number: OnceLock<u64>,
-    /// The consumer in the queue of this process, whose counts are kept.
-    local: (ConsumerId, Arc<Credit>),
-}
-
-impl RemoteOrigin {
-    pub(super) fn new(
-        backend: Arc<dyn Backend>,
-        inbox: Arc<RemoteInbox>,
-        local: (ConsumerId, Arc<Credit>),
-    ) -> RemoteOrigin {
-        RemoteOrigin {
-            backend,
-            consumer: Some(LocalConsumer {
-                inbox,
-                number: OnceLock::new(),
-                local,
-            }),
-        }
-    }
-
-    pub(super) fn of_gets(backend: Arc<dyn Backend>) -> RemoteOrigin {
-        RemoteOrigin {
-            backend,
-            consumer: None,
-        }
-    }
-
-    pub(super) fn started(&self, number: u64) {
-        if let Some(consumer) = &self.consumer {
-            let _ = consumer.number.set(number);
-        }
-    }
-
-    /// Acknowledges a delivery, or counts deliveries that are acknowledged already.
-    ///
-    /// # Errors
-    /// Those of [`Backend::settle`].
-    pub(super) fn ack(&self, envelope: Option<&Envelope>, messages: u64, bytes: u64) -> Result {
-        let settled = match envelope {
-            Some(envelope) => self.settle(envelope, RemoteSettlement::Ack),
-            None => Ok(()),
-        };
-        // Counted afterwards: a shutdown that waits for it closes the connection then.
-        self.count(messages, bytes);
-        settled
-    }
-
-    /// Acknowledges a message that an auto-ack receiver gets. If the connection is lost, it comes
-    /// again.
-    pub(super) fn ack_shown(&self, message: &SettledMessage) {
-        if let Some(delivery) = message.delivery {
-            let _ = self.backend.settle(delivery, RemoteSettlement::Ack);
-        }
-    }
-
-    /// Gives deliveries up.
-    ///
-    /// # Errors
-    /// Those of [`Backend::settle`]; [`Error::NotImplemented`] for [`Requeue::After`], and the
-    /// messages are requeued at once.
-    pub(super) fn nack(
-        &self,
-        envelopes: &[Envelope],
-        requeue: Requeue,
-        (vhost, queue): (&VirtualHost, &Name),
-    ) -> Result {
-        let (settlement, answer) = match requeue {
-            Requeue::Yes | Requeue::Failed => (RemoteSettlement::Requeue, Ok(())),
-            Requeue::No => (RemoteSettlement::Reject, Ok(())),
-            Requeue::After(delay) if delay.is_zero() => (RemoteSettlement::Requeue, Ok(())),
-            Requeue::After(_) => {
-                let refused = Error::NotImplemented("requeue after a time".into());
-                (RemoteSettlement::Requeue, Err(refused))
-            }
-        };
-        let mut settled = Ok(());
-        for envelope in envelopes {
-            let is_rejected = settlement == RemoteSettlement::Reject;
-            if !is_rejected || !self.dead_letter(envelope, vhost, queue) {
-                settled = settled.and(self.settle(envelope, settlement));
-            }
-            self.count(1, envelope.size());
-        }
-        settled.and(answer)
-    }
-
-    /// Publishes the dead letter of a rejected message itself, if the message has headers that it
-    /// came without: a rejection carries none. `false` if the engine is to do it.
-    fn dead_letter(&self, envelope: &Envelope, vhost: &VirtualHost, queue: &Name) -> bool {
-        let Some(meta) = envelope.meta().filter(|meta| meta.is_annotated) else {
-            return false;
-        };
-        let (Some(delivery), Some((exchange, own_key)), Ok(body)) = (
-            meta.delivery,
-            self.backend.dead_letters_of(queue),
-            envelope.encode(),
-        ) else {
-            return false;
-        };
-        let published_to = vhost.exchange_names().name(envelope.origin());
-        let death = Death {
-            reason: DeathReason::Rejected,
-            queue,
-            exchange: &published_to,
-            routing_key: envelope.routing_key(),
-            dead_letter_routing_key: own_key.as_deref(),
-            time: vhost.time().system_now(),
-        };
-        let buried = death.bury(meta);
-        let key = own_key.clone();
-        let key = key.or_else(|| Name::new(envelope.routing_key()).ok());
-        let letter = Outbound {
-            exchange,
-            routing_key: key.unwrap_or_default(),
-            mandatory: false,
-            waits: true,
-            properties: buried.properties,
-            body,
-            expires: None,
-        };
-        self.backend.replace(delivery, letter);
-        true
-    }
-
-    /// The consumer has ended: the engine gets back what the consumer has not seen.
-    pub(super) fn cancel(&self) {
-        let Some(consumer) = &self.consumer else {
-            return;
-        };
-        if let Some(number) = consumer.number.get() {
-            self.backend.cancel(*number);
-        }
-        for envelope in consumer.inbox.close() {
-            // A lost connection has given it back by itself.
-            let _ = self.settle(&envelope, RemoteSettlement::Requeue);
-        }
-    }
-
-    fn settle(&self, envelope: &Envelope, settlement: RemoteSettlement) -> Result {
-        match envelope.meta().and_then(|meta| meta.delivery) {
-            Some(delivery) => self.backend.settle(delivery, settlement),
-            None => Ok(()),
-        }
-    }
-
-    fn count(&self, messages: u64, bytes: u64) {
-        if let Some(consumer) = &self.consumer {
-            let (id, credit) = &consumer.local;
-            if credit.settle(messages, bytes) {
-                // A shutdown waits for it.
-                let RemoteInbox { vhost, queue, .. } = &*consumer.inbox;
-                vhost.restore_credit(queue, *id);
-            }
-        }
     }
 }

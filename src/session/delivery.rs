@@ -167,7 +167,7 @@ impl<T: Payload> Delivery<T> {
     /// # let queue = broker.simple_queue::<String>("q")?;
     /// let delivery = queue.get()?;
     /// delivery.ack()?;
-    /// assert!(queue.is_empty());
+    /// assert!(queue.is_empty()?);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     ///
@@ -239,10 +239,10 @@ impl<T: Payload> Delivery<T> {
     /// queue.put("again".to_owned())?;
     /// queue.get()?.nack(Requeue::Yes)?; // at once
     /// queue.get()?.nack(Requeue::After(Duration::from_secs(5)))?;
-    /// assert!(queue.is_empty());
+    /// assert!(queue.is_empty()?);
     /// clock.advance(Duration::from_secs(5));
     /// queue.get()?.nack(Requeue::No)?; // dropped: the queue has no dead letter exchange
-    /// assert!(queue.is_empty());
+    /// assert!(queue.is_empty()?);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn nack(mut self, requeue: Requeue) -> Result {

@@ -3,9 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{
-    backend::{Backend, RemoteOrigin},
-    holding::Holders,
-    unacked::DeliveryOrigin,
+    backend::Backend, holding::Holders, remote_origin::RemoteOrigin, unacked::DeliveryOrigin,
 };
 use crate::{
     engine::{queue::QueueCore, vhost::VirtualHost},

@@ -6,7 +6,10 @@ use super::unacked::DeliveryOrigin;
 use crate::{
     engine::{queue::ReadyKey, vhost::QueueDeleted},
     message::envelope::{Envelope, SettledMessage, SharedProperties},
-    model::{error::CancelReason, name::Name},
+    model::{
+        error::{CancelReason, EntityKind, Error, Result},
+        name::Name,
+    },
     runtime::{
         clock::Time,
         waiter::{Ticket, WaitList, Waitable},
@@ -49,13 +52,36 @@ impl Getter {
     }
 
     /// The number of ready messages.
-    pub(crate) fn ready_len(&self) -> usize {
-        self.origin.queue.ready_len()
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the queue is deleted; those of a broker that has ended.
+    pub(crate) fn ready_len(&self) -> Result<usize> {
+        self.check_exists()?;
+        Ok(self.origin.queue.ready_len())
     }
 
     /// Drops all ready messages. Returns how many.
-    pub(crate) fn purge(&self) -> u64 {
-        self.origin.vhost.purge(&self.origin.queue)
+    ///
+    /// # Errors
+    /// As for [`ready_len`](Self::ready_len).
+    pub(crate) fn purge(&self) -> Result<u64> {
+        self.check_exists()?;
+        Ok(self.origin.vhost.purge(&self.origin.queue))
+    }
+
+    fn check_exists(&self) -> Result {
+        let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
+        match queue.is_deleted() {
+            false => Ok(()),
+            true => {
+                vhost.check_up()?;
+                Err(Error::not_found(
+                    EntityKind::Queue,
+                    queue.name(),
+                    vhost.name(),
+                ))
+            }
+        }
     }
 
     pub(crate) fn time(&self) -> &Time {

@@ -41,6 +41,7 @@ pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;
 pub(crate) mod remote_getter;
+mod remote_origin;
 pub(crate) mod requeue;
 mod spare_handle;
 pub(crate) mod stream_reader;

@@ -70,18 +70,14 @@ impl RemoteGetter {
         self.origin.vhost.time()
     }
 
-    /// The number of ready messages; 0 if the queue or the connection is gone.
-    pub(crate) fn ready_len(&self) -> usize {
-        let queue = Queue::existing(&**self.queue_name());
-        let declared = waiter::wait(&self.backend.declare_queue(&queue), None).flatten();
-        let declared = declared.and_then(Result::ok);
-        declared.map_or(0, |declared| declared.message_count as usize)
-    }
-
     /// Drops all ready messages. Returns how many.
-    pub(crate) fn purge(&self) -> u64 {
-        let purged = waiter::wait(&self.backend.purge(self.queue_name()), None).flatten();
-        purged.and_then(Result::ok).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`] while there is no connection; those of the engine.
+    pub(crate) fn purge(&self) -> Result<u64> {
+        let core = self.core.upgrade().ok_or(Error::ConnectionClosed)?;
+        core.gate()
+            .wait(self.backend.purge(self.queue_name(), false))
     }
 
     /// Gets a message that is ready. Waits for the answer of the engine, and not for a message or

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    backend::RemoteOrigin,
     events::DeliveryReader,
     holding::{Claim, Holders, Source},
+    remote_origin::RemoteOrigin,
     requeue::Requeue,
     subscriber::Subscriber,
 };

@@ -104,7 +104,7 @@ impl Fault {
     /// queue.put("late".to_owned())?;
     /// queue.put("soon".to_owned())?;
     /// let soon = queue.get()?;
-    /// assert_eq!((&**soon, queue.len()), ("soon", 0));
+    /// assert_eq!((&**soon, queue.len()?), ("soon", 0));
     /// test.advance(Duration::from_secs(3));
     /// assert_eq!(*queue.get()?, "late");
     /// # Ok::<(), leveret::Error>(())
@@ -128,7 +128,7 @@ impl Fault {
     /// let queue = test.simple_queue::<u32>("q")?;
     /// queue.put(7)?;
     /// queue.put(8)?;
-    /// assert_eq!(queue.len(), 3);
+    /// assert_eq!(queue.len()?, 3);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn duplicate() -> Fault {

@@ -149,7 +149,7 @@ impl TestBroker {
     /// let queue = test.simple_queue::<u32>("q")?;
     /// queue.put_message(Message::new(7).deliver_after(Duration::from_secs(60)))?;
     /// test.advance(Duration::from_secs(60));
-    /// assert_eq!(queue.len(), 1);
+    /// assert_eq!(queue.len()?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn advance(&self, duration: Duration) {

@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     pin::pin,
     sync::{
+        OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
         mpsc,
     },
@@ -104,7 +105,7 @@ fn no_confirmed_message_is_lost_while_connections_break() {
     let queue = engine.queue("q");
     let producer = engine.broker.producer::<u64>(&queue).unwrap();
     let consumer = engine.broker.consumer::<u64>(&queue).unwrap();
-    let is_over = AtomicBool::new(false);
+    let (is_over, expected) = (AtomicBool::new(false), OnceLock::new());
     let (confirmed, received) = thread::scope(|scope| {
         let publishing = scope.spawn(|| {
             let mut confirmed = 0;
@@ -115,22 +116,26 @@ fn no_confirmed_message_is_lost_while_connections_break() {
                 }
                 confirmed += 50;
             }
+            expected.set(confirmed).unwrap();
             confirmed
         });
         let receiving = scope.spawn(|| {
             let mut received: BTreeMap<u64, Vec<bool>> = BTreeMap::new();
-            loop {
-                match consumer.recv_timeout(Duration::from_secs(1)) {
+            let mut last = Instant::now();
+            while expected.get() != Some(&(received.len() as u64)) {
+                match consumer.recv_timeout(SHORT) {
                     Ok(delivery) => {
                         let is_again = delivery.info().redelivered();
                         received.entry(*delivery).or_default().push(is_again);
                         // A lost acknowledgement is no loss.
                         let _ = delivery.ack();
+                        last = Instant::now();
                     }
-                    Err(_) if is_over.load(SeqCst) => break received,
-                    Err(_) => {}
+                    Err(RecvTimeoutError::Timeout) if last.elapsed() < LONG => {}
+                    Err(_) => break,
                 }
             }
+            received
         });
         for _ in 0..10 {
             thread::sleep(Duration::from_millis(150));
@@ -255,6 +260,10 @@ fn a_try_waits_for_no_connection() {
         assert!(is_lost(result.unwrap_err().error(), &proxy));
     }
     assert!(matches!(simple.try_get(), Err(TryRecvError::Empty)));
+    // An outage is no empty queue.
+    assert!(is_lost(&simple.len().unwrap_err(), &proxy));
+    assert!(is_lost(&simple.is_empty().unwrap_err(), &proxy));
+    assert!(is_lost(&simple.purge().unwrap_err(), &proxy));
     proxy.open();
     // They are not sent later.
     let mut left = Vec::new();
@@ -266,6 +275,21 @@ fn a_try_waits_for_no_connection() {
         simple.get_timeout(SHORT),
         Err(RecvTimeoutError::Timeout)
     ));
+}
+
+#[test]
+fn a_worker_reports_without_a_connection() {
+    let Some((engine, proxy)) = behind_proxy() else {
+        return;
+    };
+    let queue = engine.queue("q");
+    let worker = engine.broker.worker::<u32>(&queue);
+    let worker = worker.handler(|_, _| {}).spawn().unwrap();
+    let events = engine.broker.vhost("/").unwrap().events();
+    proxy.close();
+    await_loss(&events);
+    assert_eq!(worker.report().left, []);
+    proxy.open();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread;
 
 use futures_lite::future::block_on;
-use leveret::{RecvTimeoutError, Select, TryRecvError};
+use leveret::{Queue, RecvTimeoutError, Select, TryRecvError};
 
 use crate::{
     engine::{Engine, LONG, SHORT},
@@ -78,7 +78,7 @@ fn a_simple_queue_puts_and_gets(engine: &Engine) {
     for text in ["a", "b", "c", "d"] {
         queue.put(text.to_owned()).unwrap();
     }
-    assert_eq!(queue.len(), 4);
+    assert_eq!(queue.len().unwrap(), 4);
     let first = queue.get().unwrap();
     let second = queue.try_get().unwrap();
     assert_eq!((&**first, &**second), ("a", "b"));
@@ -91,7 +91,12 @@ fn a_simple_queue_puts_and_gets(engine: &Engine) {
         block_on(queue.get_async()).unwrap().ack_into().unwrap(),
         "c"
     );
-    assert_eq!((queue.purge(), queue.len()), (1, 0));
+    assert_eq!((queue.purge().unwrap(), queue.len().unwrap()), (1, 0));
+    assert!(queue.is_empty().unwrap());
+    let name = Queue::existing(queue.name().to_string());
+    engine.broker.delete(&name).unwrap();
+    assert!(queue.len().unwrap_err().is_not_found());
+    assert!(queue.purge().unwrap_err().is_not_found());
 }
 
 fn a_get_waits_for_a_message(engine: &Engine) {

@@ -142,6 +142,7 @@ const FOLDERS: &[Folder] = &[
                 "publisher",
                 "receive",
                 "recv_backoff",
+                "remote_origin",
                 "requeue",
                 "spare_handle",
                 "stream_reader",

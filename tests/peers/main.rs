@@ -6,7 +6,7 @@
 //! Python and Rust.
 //!
 //! The tests need Python 3 and its package index, so a plain `cargo test` leaves them out:
-//! `cargo test --features amqp --test peers -- --ignored --nocapture`
+//! `cargo test --features amqp,rabbitmq --test peers -- --ignored --nocapture`
 
 mod calls;
 mod listener;
@@ -19,6 +19,7 @@ use std::{
     net::{TcpStream, ToSocketAddrs},
     path::PathBuf,
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use process::Process;
@@ -38,8 +39,8 @@ fn the_tutorials_in_python_print_the_same_with_leveret_and_with_rabbitmq() {
     let (mut listener, url) = start_listener();
     run_all(&python, "leveret", &url);
     listener.interrupt();
-    match rabbitmq() {
-        Some(url) => run_all(&python, "RabbitMQ", &url),
+    match RabbitMq::find() {
+        Some(rabbitmq) => run_all(&python, "RabbitMQ", &rabbitmq.url),
         None => println!("SKIPPED with RabbitMQ: none answers"),
     }
 }
@@ -72,14 +73,29 @@ fn start_listener() -> (Process, String) {
     (listener, format!("amqp://guest:guest@127.0.0.1:{port}//"))
 }
 
-/// The URL of a RabbitMQ that answers.
-fn rabbitmq() -> Option<String> {
-    if let Ok(url) = env::var("LEVERET_RABBITMQ") {
-        return Some(url);
+/// A RabbitMQ, which only one test at a time uses: the names of the queues are the same.
+struct RabbitMq {
+    url: String,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl RabbitMq {
+    /// One that answers.
+    fn find() -> Option<RabbitMq> {
+        static IN_USE: Mutex<()> = Mutex::new(());
+        let url = match env::var("LEVERET_RABBITMQ") {
+            // The programs expect a path, which is the virtual host.
+            Ok(url) => format!("{}//", url.trim_end_matches('/')),
+            Err(_) => {
+                let address = ("127.0.0.1", 5672).to_socket_addrs().ok()?.next()?;
+                TcpStream::connect(address).ok()?;
+                LOCAL_RABBITMQ.to_owned()
+            }
+        };
+        // A test that has failed leaves queues behind, which the next one deletes.
+        let alone = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(RabbitMq { url, _alone: alone })
     }
-    let address = ("127.0.0.1", 5672).to_socket_addrs().ok()?.next()?;
-    TcpStream::connect(address).ok()?;
-    Some(LOCAL_RABBITMQ.to_owned())
 }
 
 fn run_all(python: &Python, broker: &str, url: &str) {

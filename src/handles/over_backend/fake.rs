@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::{
     engine::{
         access::Access,
+        queue::Move,
         vhost::{Published, QueueDeclared, Refusal, VhostSettings, VirtualHost},
     },
     handles::broker::{Broker, Credentials},
@@ -70,6 +71,8 @@ pub(super) struct Fake {
     consumers: Arc<Mutex<Consumers>>,
     /// Called before each settlement.
     before_settle: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// The queue of the dead letters that this program publishes itself.
+    dead_letters: Mutex<Option<Name>>,
 }
 
 #[derive(Default)]
@@ -112,12 +115,18 @@ impl Fake {
             next: AtomicU64::new(1),
             consumers,
             before_settle: Mutex::default(),
+            dead_letters: Mutex::default(),
         })
     }
 
     /// Has `call` called before each settlement.
     pub(super) fn before_settle(&self, call: impl Fn() + Send + 'static) {
         *self.before_settle.lock().unwrap() = Some(Box::new(call));
+    }
+
+    /// Has the queues be known to have their dead letters in this one.
+    pub(super) fn bury_in(&self, queue: &str) {
+        *self.dead_letters.lock().unwrap() = Some(Name::new(queue).unwrap());
     }
 
     /// A connection of typed handles over this backend.
@@ -338,7 +347,15 @@ impl Backend for Fake {
         self.on_channel(move |channel| channel.queue_delete(&name, IfUnused::No, IfEmpty::No))
     }
 
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>> {
+        let queue = queue.clone();
+        self.on_channel(move |channel| {
+            let declared = channel.queue_declare_passive(&queue)?;
+            Ok(declared.message_count as usize)
+        })
+    }
+
+    fn purge(&self, queue: &Name, _: bool) -> Completion<Result<u64>> {
         let queue = queue.clone();
         self.on_channel(move |channel| channel.queue_purge(&queue))
     }
@@ -429,11 +446,17 @@ impl Backend for Fake {
     }
 
     fn dead_letters_of(&self, _: &Name) -> Option<(Name, Option<Name>)> {
-        None
+        let queue = self.dead_letters.lock().unwrap().clone();
+        queue.map(|queue| (Name::empty(), Some(queue)))
     }
 
-    fn replace(&self, delivery: u64, _: Outbound) {
-        let _ = self.settle(delivery, RemoteSettlement::Reject);
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) {
+        let (publishing, consuming) = (self.publishing.clone(), self.consuming.clone());
+        drop(self.start(move || {
+            publish(&publishing, message).unwrap_or_else(|_| panic!("it is not published"));
+            consuming.basic_ack(delivery, Multiple::No).unwrap();
+            drop(under_way);
+        }));
     }
 
     fn close(&self) {

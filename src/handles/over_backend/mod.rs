@@ -3,12 +3,12 @@
 //! A test of features that both engines have also runs over the engine in this process.
 
 mod batches;
+mod ending;
 mod fake;
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, mpsc},
     task::{Context, Waker},
     thread,
     time::Duration,
@@ -27,17 +27,13 @@ use crate::{
     model::{
         descriptions::{Exchange, Overflow, Queue},
         error::{CancelReason, Error, Result},
-        name::Name,
     },
     runtime::{
         block_on::block_on,
         clock::{ManualClock, Time},
     },
     session::{
-        backend::{Connected, Engine},
-        broker_core::BrokerCore,
         connection::Connection,
-        delivery::Delivery,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         requeue::Requeue,
     },
@@ -178,7 +174,7 @@ fn a_simple_queue_gets_what_is_ready_and_waits_for_more() {
         assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
         queue.put(1).unwrap();
         queue.put(2).unwrap();
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.len().unwrap(), 2);
         drop(queue.get().unwrap());
         let again = queue.get_timeout(SECOND).unwrap();
         assert_eq!((*again, again.info().redelivered()), (1, true));
@@ -190,7 +186,7 @@ fn a_simple_queue_gets_what_is_ready_and_waits_for_more() {
         });
         queue.put(3).unwrap();
         assert_eq!(waiting.join().unwrap(), 3);
-        assert_eq!((queue.purge(), queue.len()), (0, 0));
+        assert_eq!((queue.purge().unwrap(), queue.len().unwrap()), (0, 0));
     });
 }
 
@@ -429,49 +425,4 @@ fn a_time_to_live_ends_at_the_engine_and_not_in_an_inbox() {
         thread::yield_now();
     }
     in_hand.ack().unwrap();
-}
-
-/// An engine with one connection.
-struct FakeEngine(Arc<Fake>, Name);
-
-impl Engine for FakeEngine {
-    fn vhost(&self) -> &Name {
-        &self.1
-    }
-
-    fn connect(&self, _: &str, _: Option<&Credentials>) -> Result<Connected> {
-        Ok(Connected {
-            backend: Arc::clone(&self.0) as _,
-            user: Name::new("guest")?,
-        })
-    }
-}
-
-#[test]
-fn a_shutdown_waits_until_the_engine_has_each_settlement() {
-    for settle in [Delivery::<u32>::ack, Delivery::<u32>::reject] {
-        let server = Broker::new();
-        let fake = Fake::connect(&server);
-        let engine = FakeEngine(Arc::clone(&fake), Name::new("/").unwrap());
-        let client = Broker::start(BrokerCore::start_remote(Arc::new(engine)).unwrap());
-        let consumer = client.consumer::<u32>("q").unwrap();
-        server.producer::<u32>("q").unwrap().publish(1).unwrap();
-        let delivery = consumer.recv_timeout(SECOND).unwrap();
-        let (begin, begun) = mpsc::channel();
-        let (end, ended) = mpsc::channel::<()>();
-        fake.before_settle(move || {
-            begin.send(()).unwrap();
-            // The shutdown has the time to end too early.
-            let is_over = ended.recv_timeout(Duration::from_millis(50));
-            assert_eq!(is_over, Err(mpsc::RecvTimeoutError::Timeout));
-        });
-        let settling = thread::spawn(move || settle(delivery));
-        begun.recv().unwrap();
-        assert!(!client.shutdown(SECOND).unwrap().timed_out);
-        // Late, or not at all.
-        let _ = end.send(());
-        assert_eq!(settling.join().unwrap(), Ok(()));
-        drop((consumer, client));
-        assert_eq!(server.purge("q").unwrap(), 0);
-    }
 }

@@ -40,7 +40,7 @@ use crate::{
 /// let broker = Broker::new();
 /// let hello = broker.simple_queue::<String>("hello")?;
 /// hello.put("Hello World!".to_owned())?;
-/// assert_eq!(hello.len(), 1);
+/// assert_eq!(hello.len()?, 1);
 /// let delivery = hello.get()?;
 /// assert_eq!(*delivery, "Hello World!");
 /// delivery.ack()?;
@@ -400,26 +400,55 @@ impl<T: Payload> SimpleQueue<T> {
         Delivery::open(origin, envelope, &self.codecs).map_err(RecvError::Decode)
     }
 
-    /// Returns the number of ready messages. It is 0 if the queue is deleted.
+    /// Returns the number of ready messages.
     ///
     /// # RabbitMQ
     /// `SimpleQueue.qsize` of kombu, or the `message-count` of `queue.declare-ok`.
-    pub fn len(&self) -> usize {
-        self.source.ready_len()
+    ///
+    /// # Errors
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the queue is deleted.
+    /// - [`Error::ConnectionLost`](crate::Error::ConnectionLost) while a RabbitMQ cannot be
+    ///   reached: it waits for an answer, and not for a connection.
+    /// - The errors of a connection or a broker that has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// assert_eq!((queue.len()?, queue.is_empty()?), (1, false));
+    /// broker.delete(&Queue::new("q"))?;
+    /// assert!(queue.len().unwrap_err().is_not_found());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn len(&self) -> Result<usize> {
+        let gate = self.producer.gate();
+        match &self.source {
+            Source::Here(getter) => gate.check_open().and_then(|()| getter.ready_len()),
+            Source::There(_) => gate.ready_len(self.name()),
+        }
     }
 
     /// Returns whether the queue has no ready message.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    ///
+    /// # Errors
+    /// Those of [`len`](Self::len), which has an example.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
     }
 
     /// Drops all ready messages, without dead-lettering. Returns their number.
     ///
-    /// Messages that were received and not settled stay unsettled. If the user of the connection
-    /// may not read from the queue any more, nothing is dropped.
+    /// Messages that were received and not settled stay unsettled.
     ///
     /// # RabbitMQ
     /// `SimpleQueue.clear` of kombu, or `queue.purge`.
+    ///
+    /// # Errors
+    /// Those of [`len`](Self::len), and
+    /// [`Error::PermissionDenied`](crate::Error::PermissionDenied) if the user of the connection
+    /// may not read from the queue any more.
     ///
     /// # Examples
     /// ```
@@ -428,17 +457,15 @@ impl<T: Payload> SimpleQueue<T> {
     /// queue.put(7)?;
     /// queue.put(8)?;
     /// let held = queue.get()?;
-    /// assert_eq!(queue.len(), 1);
-    /// assert_eq!(queue.purge(), 1);
-    /// assert!(queue.is_empty());
+    /// assert_eq!(queue.len()?, 1);
+    /// assert_eq!(queue.purge()?, 1);
+    /// assert!(queue.is_empty()?);
     /// assert_eq!((*held, &**queue.name()), (7, "q"));
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn purge(&self) -> u64 {
-        match self.check_read() {
-            Ok(()) => self.source.purge(),
-            Err(_) => 0,
-        }
+    pub fn purge(&self) -> Result<u64> {
+        self.producer.gate().check_get(self.name())?;
+        self.source.purge()
     }
 
     /// Returns the name of the queue.

@@ -86,14 +86,7 @@ impl Source {
         }
     }
 
-    pub(super) fn ready_len(&self) -> usize {
-        match self {
-            Source::Here(getter) => getter.ready_len(),
-            Source::There(getter) => getter.ready_len(),
-        }
-    }
-
-    pub(super) fn purge(&self) -> u64 {
+    pub(super) fn purge(&self) -> Result<u64> {
         match self {
             Source::Here(getter) => getter.purge(),
             Source::There(getter) => getter.purge(),

@@ -398,7 +398,7 @@ impl Connection {
     /// use leveret::{Broker, Queue};
     /// # let broker = Broker::new();
     /// broker.simple_queue::<u32>("q")?.put(7)?;
-    /// assert_eq!(broker.simple_queue::<u32>(&Queue::new("q"))?.len(), 1);
+    /// assert_eq!(broker.simple_queue::<u32>(&Queue::new("q"))?.len()?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn simple_queue<T: Payload>(&self, queue: impl Into<Queue>) -> Result<SimpleQueue<T>> {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// let queue = broker.simple_queue::<u32>(&queue)?;
 /// queue.put(1)?;
 /// queue.put(2)?;
-/// assert_eq!((queue.len(), *queue.get()?), (1, 2)); // 1 was at the head
+/// assert_eq!((queue.len()?, *queue.get()?), (1, 2)); // 1 was at the head
 /// assert_eq!(Overflow::RejectPublishDlx.as_str(), "reject-publish-dlx");
 /// # Ok::<(), leveret::Error>(())
 /// ```

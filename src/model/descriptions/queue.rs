@@ -340,7 +340,7 @@ impl Queue {
     /// queue.put(7)?;
     /// queue.get()?.nack(Requeue::Yes)?;
     /// queue.get()?.nack(Requeue::Yes)?;
-    /// assert_eq!(queue.len(), 0);
+    /// assert_eq!(queue.len()?, 0);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use]

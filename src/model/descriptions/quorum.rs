@@ -92,11 +92,11 @@ impl Queue {
     /// let orders = broker.simple_queue::<u32>(&queue)?;
     /// orders.put(7)?;
     /// drop(orders.get()?); // failed for the first time
-    /// assert!(orders.is_empty());
+    /// assert!(orders.is_empty()?);
     /// clock.advance(min);
     /// drop(orders.get()?); // failed again
     /// clock.advance(min);
-    /// assert!(orders.is_empty());
+    /// assert!(orders.is_empty()?);
     /// clock.advance(min);
     /// assert_eq!(*orders.get()?, 7);
     /// # Ok::<(), leveret::Error>(())
@@ -168,7 +168,7 @@ impl Queue {
     /// let orders = broker.simple_queue::<u32>(&queue)?;
     /// orders.put(7)?;
     /// orders.get()?.nack(Requeue::No)?;
-    /// assert!(orders.is_empty());
+    /// assert!(orders.is_empty()?);
     /// assert_eq!(broker.purge("orders")?, 1); // it was waiting for a queue that takes it
     /// # Ok::<(), leveret::Error>(())
     /// ```

@@ -42,7 +42,7 @@ use crate::model::{field_value::FieldValue, name::Name};
 /// let message = started.get()?;
 /// assert_eq!((&*message.queue, message.trigger, message.depth), ("jobs", Trigger::First, 1));
 /// # message.ack()?;
-/// assert!(started.is_empty());
+/// assert!(started.is_empty()?);
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -298,8 +298,8 @@ impl Client {
         if self.target.is_to_many() {
             return Err(to_one());
         }
-        let (pending, _) = self.send::<_, R>(method.into(), arguments, Wanted::Many)?;
-        self.replies(pending, 1)
+        let (pending, servers) = self.send::<_, R>(method.into(), arguments, Wanted::Many)?;
+        self.replies(pending, servers)
     }
 
     /// Asks whether a server is there, and waits for its answer. Every server answers.
@@ -354,8 +354,12 @@ impl Client {
             }
         };
         let (mut pending, request) = begin::<A, R>(head, arguments);
-        if replies == Wanted::None {
-            pending.ended();
+        match replies {
+            Wanted::None => pending.ended(),
+            // If it reaches none, the publish fails. It is told before, since replies may come
+            // before the confirm.
+            Wanted::Many if !self.target.is_to_many() => pending.call().reached(1),
+            Wanted::One | Wanted::Many => {}
         }
         Ok((pending, request, timeout))
     }
@@ -367,7 +371,7 @@ impl Client {
     ) -> Result<Replies<R>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
         // An engine outside does not tell how many have the request.
-        if !connection.gate().is_remote() || !self.target.is_to_many() {
+        if self.target.is_to_many() && !connection.gate().is_remote() {
             pending.call().reached(servers);
         }
         Ok(Replies::new(connection.clone(), pending))
@@ -400,13 +404,26 @@ impl Client {
 
     #[cold]
     fn unpublished(&self, error: PublishError<Request>) -> RpcError {
-        match error.into_parts().0 {
+        let (error, request) = error.into_parts();
+        match error {
             Error::NoRoute { .. } | Error::NotFound { .. } => RpcError::NoServer {
                 target: self.target.text(),
             },
             Error::Timeout => RpcError::Timeout,
+            // A request whose time is over does not leave the process.
+            Error::Codec(_) if request.is_some_and(|request| self.is_over(&request)) => {
+                RpcError::Timeout
+            }
             error => RpcError::Broker(error),
         }
+    }
+
+    fn is_over(&self, request: &Request) -> bool {
+        let (Ok(connection), Some(deadline)) = (&self.connection, request.call().head().deadline)
+        else {
+            return false;
+        };
+        deadline <= connection.time().now()
     }
 }
 

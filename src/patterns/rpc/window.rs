@@ -20,8 +20,9 @@ use crate::{
 /// the address of the reply, when it has taken the reply. A caller that has gone sends 0.
 pub(super) const CREDIT: &str = "x-rpc-credit";
 
-/// For how many replies a stream asks at once. Twice as many may be on their way.
-const STEP: i64 = 128;
+/// For how many replies a stream asks at once. Twice as many may be on their way. Few in an
+/// interleaving test, which would have to send more.
+const STEP: i64 = if cfg!(shuttle) { 2 } else { 128 };
 
 /// The replies of a stream that are on their way to their caller.
 #[derive(Default)]
@@ -145,5 +146,126 @@ mod tests {
         credit(&window, 0);
         assert_eq!(window.room(None), Poll::Ready(false));
         assert!(window.is_over());
+    }
+}
+
+/// Each stream sends in one thread, and its caller gives credit in others. A lost wake-up would be
+/// a deadlock.
+#[cfg(all(test, shuttle))]
+mod interleavings {
+    use std::sync::Arc;
+
+    use shuttle::{check_pct, check_random};
+
+    use super::*;
+    use crate::{
+        message::codec::Json,
+        runtime::{
+            sync::thread,
+            waiter::{self, Waitable},
+        },
+    };
+
+    const ORDERS: usize = 1_000;
+
+    fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+        check_random(scenario.clone(), ORDERS);
+        check_pct(scenario, ORDERS, 3);
+    }
+
+    struct Room<'a>(&'a Window);
+
+    impl Waitable for Room<'_> {
+        type Output = bool;
+
+        fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<bool> {
+            self.0.room(ticket)
+        }
+
+        fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+            self.0.with_senders(f);
+        }
+    }
+
+    fn credit(window: &Window, credit: i64) {
+        let properties = Properties::new().header(CREDIT, credit);
+        window.take_reply(&properties, &Body::encoded(Default::default()), &Json);
+    }
+
+    /// Sends `most` replies at most. A thread gives the credit that each of them asks for. Returns
+    /// how many were sent.
+    fn send(window: &Arc<Window>, most: i64) -> i64 {
+        let mut crediting = Vec::new();
+        let mut sent = 0;
+        while sent < most && waiter::wait(&Room(window), None) == Some(true) {
+            let mut properties = Properties::new();
+            window.count(&mut properties);
+            sent += 1;
+            let is_bounded = {
+                let state = window.state.lock();
+                state.sent - state.credited <= 2 * STEP
+            };
+            assert!(is_bounded, "too many are on their way");
+            if let Some(asked) = properties.header_value(CREDIT) {
+                let (window, asked) = (Arc::clone(window), asked.as_i64().unwrap());
+                crediting.push(thread::spawn(move || credit(&window, asked)));
+            }
+        }
+        for thread in crediting {
+            thread.join().unwrap();
+        }
+        sent
+    }
+
+    #[test]
+    fn a_stream_that_waits_goes_on_with_each_credit() {
+        explore(|| {
+            let window = Arc::new(Window::default());
+            assert_eq!(send(&window, 4 * STEP), 4 * STEP);
+            let state = window.state.lock();
+            assert_eq!((state.sent, state.credited), (4 * STEP, 4 * STEP));
+        });
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_caller_whatever_credit_comes() {
+        explore(|| {
+            let window = Arc::new(Window::default());
+            let sending = thread::spawn({
+                let window = Arc::clone(&window);
+                move || send(&window, 4 * STEP)
+            });
+            let silent = thread::spawn({
+                let window = Arc::clone(&window);
+                move || TimerTarget::fire(&*window, Instant::now())
+            });
+            credit(&window, 0);
+            silent.join().unwrap();
+            let sent = sending.join().unwrap();
+            assert_eq!(window.state.lock().sent, sent);
+            assert_eq!(window.room(None), Poll::Ready(false));
+            assert!(window.is_over());
+        });
+    }
+
+    #[test]
+    fn a_stream_that_waits_for_more_credit_than_comes_ends_with_the_connection() {
+        explore(|| {
+            let window = Arc::new(Window::default());
+            let sending = thread::spawn({
+                let window = Arc::clone(&window);
+                move || {
+                    let mut sent = 0;
+                    while waiter::wait(&Room(&window), None) == Some(true) {
+                        window.count(&mut Properties::new());
+                        sent += 1;
+                    }
+                    sent
+                }
+            });
+            credit(&window, STEP);
+            window.no_reply(Error::ConnectionClosed);
+            assert!(sending.join().unwrap() <= 3 * STEP);
+        });
     }
 }

@@ -22,8 +22,6 @@ use crate::{
     handles::consumer::{CancelHandle, Consumer},
     message::payload::Payload,
     model::{
-        bytes::Bytes,
-        descriptions::Queue,
         error::{Error, Result},
         name::Name,
     },
@@ -255,12 +253,10 @@ impl Shared {
         }
     }
 
-    /// The number of ready messages of a queue. A queue that is gone has none.
+    /// The number of ready messages of a queue. A queue that is gone has none, and one that cannot
+    /// be asked counts as such.
     fn ready(&self, queue: &Name) -> u64 {
-        let queue = self
-            .connection
-            .simple_queue::<Bytes>(Queue::existing(queue.to_string()));
-        queue.map_or(0, |queue| queue.len() as u64)
+        self.connection.gate().ready_len(queue).unwrap_or(0) as u64
     }
 }
 

@@ -40,7 +40,8 @@ pub struct WorkerReport {
     /// What became of the messages.
     pub counts: WorkerCounts,
     /// The queues of the worker in which messages are ready now, with their number. Delayed
-    /// messages do not count, such as those that a [`Retry`](crate::middleware::Retry) has later.
+    /// messages do not count, such as those that a [`Retry`](crate::middleware::Retry) has later. A
+    /// queue of a RabbitMQ that cannot be reached is left out.
     pub left: Vec<(Name, u64)>,
     /// The handlers that still run. Their messages are settled when they end.
     pub running: u64,

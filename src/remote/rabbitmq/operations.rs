@@ -15,7 +15,7 @@ use super::{
     topology,
 };
 use crate::{
-    engine::vhost::QueueDeclared,
+    engine::{queue::Move, vhost::QueueDeclared},
     model::{
         descriptions::{Exchange, Queue},
         error::{Error, Result},
@@ -193,9 +193,20 @@ impl Backend for RemoteLink {
         })
     }
 
-    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+    fn ready_len(&self, queue: &Name) -> Completion<Result<usize>> {
+        let queue = Queue::existing(&**queue);
+        self.run(false, move |link, live| {
+            let queue = queue.clone();
+            Box::pin(async move {
+                let declared = topology::declare_queue(&link, &live, &queue).await?;
+                Ok(declared.message_count as usize)
+            })
+        })
+    }
+
+    fn purge(&self, queue: &Name, waits: bool) -> Completion<Result<u64>> {
         let queue = queue.clone();
-        self.run(true, move |_, live| {
+        self.run(waits, move |_, live| {
             let queue = queue.clone();
             Box::pin(async move {
                 let queue = checked(&queue)?;
@@ -273,7 +284,7 @@ impl Backend for RemoteLink {
         self.link.topology.lock().dead_letters_of(queue)
     }
 
-    fn replace(&self, delivery: u64, message: Outbound) {
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) {
         let published = self.publish(message);
         let link = Arc::clone(&self.link);
         self.spawn(async move {
@@ -283,6 +294,7 @@ impl Backend for RemoteLink {
             };
             // A lost connection has given it back, and it comes again.
             let _ = link.deliveries.settle(delivery, settlement);
+            drop(under_way);
         });
     }
 

@@ -149,7 +149,7 @@ impl Connection {
     /// let queue = connection.simple_queue::<u32>("q")?;
     /// queue.put(7)?;
     /// queue.put(8)?;
-    /// assert_eq!(queue.len(), 1); // the lower number takes effect
+    /// assert_eq!(queue.len()?, 1); // the lower number takes effect
     /// assert!(connection.clear_operator_policy("theirs")?);
     /// # Ok::<(), leveret::Error>(())
     /// ```

@@ -21,6 +21,16 @@ impl Gate {
         Ok(Getter::new(origin))
     }
 
+    /// The number of ready messages of a queue. It does not wait for a connection to an engine
+    /// outside of this process.
+    pub(crate) fn ready_len(&self, queue: &Name) -> Result<usize> {
+        self.check_open()?;
+        match self.backend() {
+            Some(backend) => self.wait(backend.ready_len(queue)),
+            None => self.getter(queue)?.ready_len(),
+        }
+    }
+
     /// A queue to get from.
     pub(in crate::session) fn got_queue(&self, queue: &Name) -> Result<Arc<QueueCore>> {
         self.check_get(queue)?;

@@ -33,7 +33,7 @@ impl Gate {
     pub(crate) fn purge(&self, queue: &Name) -> Result<u64> {
         self.check_open()?;
         if let Some(backend) = &self.backend {
-            return self.wait(backend.purge(queue));
+            return self.wait(backend.purge(queue, true));
         }
         let entered = self.guarded.enter(Verb::Purge);
         entered.access.check(Read, EntityKind::Queue, queue)?;

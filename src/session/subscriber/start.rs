@@ -19,9 +19,10 @@ use crate::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     session::{
-        backend::{Backend, RemoteInbox, RemoteOrigin},
+        backend::{Backend, RemoteInbox},
         holding::Holders,
         recv_backoff::RecvBackoff,
+        remote_origin::RemoteOrigin,
         unacked::DeliveryOrigin,
     },
 };

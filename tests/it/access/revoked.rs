@@ -122,8 +122,8 @@ fn a_simple_queue_ends_when_read_is_revoked() {
     let refused = || RecvError::Cancelled(CancelReason::AccessRefused).to_string();
     assert_eq!(queue.get().unwrap_err().to_string(), refused());
     assert_eq!(queue.try_get().unwrap_err().to_string(), refused());
-    assert_eq!(queue.purge(), 0);
-    assert_eq!(queue.len(), 1);
+    assert_eq!(queue.purge().unwrap_err().reply_code(), Some(403));
+    assert_eq!(queue.len(), Ok(1));
     broker.delete_user("ada").unwrap();
     let deleted = RecvError::Cancelled(CancelReason::UserDeleted).to_string();
     assert_eq!(queue.get().unwrap_err().to_string(), deleted);

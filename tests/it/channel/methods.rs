@@ -40,7 +40,7 @@ fn connections_channels_and_brokers_have_the_typed_verbs_alike() -> leveret::Res
     ] {
         simple.put(1)?;
         simple.get_timeout(SECOND)?.ack()?;
-        assert_eq!((simple.len(), simple.purge()), (0, 0));
+        assert_eq!((simple.len()?, simple.purge()?), (0, 0));
     }
     broker.declare(&queue)?;
     connection.producer::<u32>(&queue)?.publish(1)?;

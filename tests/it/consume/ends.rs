@@ -14,7 +14,7 @@ use leveret::{
 use crate::common::{Alarm, HOUR, block_on, connect, queue, reason, rest};
 
 fn rest_is_taken(broker: &Broker) -> bool {
-    broker.simple_queue::<u32>("q").unwrap().is_empty()
+    broker.simple_queue::<u32>("q").unwrap().is_empty().unwrap()
 }
 
 #[test]

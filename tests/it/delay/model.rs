@@ -81,7 +81,7 @@ impl Expected {
             .collect();
         assert_eq!(listed, self.delayed);
         assert_eq!(at.delayed.len(), self.delayed.len());
-        assert_eq!(at.mailbox.len(), self.ready.len());
+        assert_eq!(at.mailbox.len().unwrap(), self.ready.len());
         if !at.in_exchange {
             let counts = &broker.snapshot().unwrap().vhosts[0].queues[0];
             assert_eq!(counts.purged.messages, self.purged);

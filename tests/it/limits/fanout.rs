@@ -41,7 +41,7 @@ fn keys(key: &str) -> Vec<FieldValue> {
 }
 
 fn lengths(broker: &Broker) -> [usize; 4] {
-    ["a", "b", "c", "d"].map(|name| broker.simple_queue::<u32>(name).unwrap().len())
+    ["a", "b", "c", "d"].map(|name| broker.simple_queue::<u32>(name).unwrap().len().unwrap())
 }
 
 #[test]

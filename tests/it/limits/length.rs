@@ -136,12 +136,12 @@ fn the_lower_number_of_a_policy_and_an_operator_policy_holds() -> Result {
     for number in 0..10 {
         queue.put(number)?;
     }
-    assert_eq!(queue.len(), 3);
+    assert_eq!(queue.len().unwrap(), 3);
     assert!(vhost.clear_operator_policy("operator")?);
     for number in 0..10 {
         queue.put(number)?;
     }
-    assert_eq!(queue.len(), 5);
+    assert_eq!(queue.len().unwrap(), 5);
     assert!(
         vhost
             .set_policy(Policy::new("bad", "(").setting("max-length", 1))

@@ -24,7 +24,7 @@ fn through_queues(attempts: u32) -> Retry {
 /// The ready messages of a queue.
 fn ready(broker: &Broker, queue: &str) -> u64 {
     let queue = Queue::existing(queue);
-    broker.simple_queue::<u32>(&queue).unwrap().len() as u64
+    broker.simple_queue::<u32>(&queue).unwrap().len().unwrap() as u64
 }
 
 fn until_ready(broker: &Broker, queue: &str) {

@@ -153,7 +153,10 @@ fn a_batch_ends_before_an_undecodable_message() {
         for id in 10..16 {
             numbers.publish(id).unwrap();
         }
-        assert_eq!(broker.simple_queue::<u64>(&queue).unwrap().len(), 2);
+        assert_eq!(
+            broker.simple_queue::<u64>(&queue).unwrap().len().unwrap(),
+            2
+        );
     }
 }
 

@@ -51,7 +51,13 @@ fn a_local_to_two_queues_is_refused_and_comes_back() {
     let refused = producer.publish_message(message).unwrap_err().into_inner();
     assert_eq!(refused.unwrap().into_payload(), Local(8));
     for name in ["a", "b"] {
-        assert!(broker.simple_queue::<u32>(name).unwrap().is_empty());
+        assert!(
+            broker
+                .simple_queue::<u32>(name)
+                .unwrap()
+                .is_empty()
+                .unwrap()
+        );
     }
 }
 

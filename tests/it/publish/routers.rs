@@ -52,7 +52,7 @@ fn all(bindings: &[RouterBinding]) -> Vec<usize> {
 }
 
 fn len(broker: &Broker, name: &str) -> usize {
-    broker.simple_queue::<u32>(name).unwrap().len()
+    broker.simple_queue::<u32>(name).unwrap().len().unwrap()
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_modulus_hash_exchange_keeps_messages_of_one_key_together() -> Result {
         }
     }
     // As on RabbitMQ 4.3.6: three keys, three keys and six keys.
-    let lens = names.map(|name| broker.simple_queue::<String>(name).unwrap().len());
+    let lens = names.map(|name| broker.simple_queue::<String>(name).unwrap().len().unwrap());
     assert_eq!(lens, [9, 9, 18]);
     Ok(())
 }

@@ -17,8 +17,8 @@ fn a_publish_that_has_returned_is_in_its_queues() -> Result {
     let producer = broker.producer::<u32>(&news)?;
     for n in 1..=100 {
         assert_eq!(producer.publish(n)?.routed, 2);
-        assert_eq!(broker.simple_queue::<u32>(&a)?.len(), n as usize);
-        assert_eq!(broker.simple_queue::<u32>(&b)?.len(), n as usize);
+        assert_eq!(broker.simple_queue::<u32>(&a)?.len()?, n as usize);
+        assert_eq!(broker.simple_queue::<u32>(&b)?.len()?, n as usize);
     }
     Ok(())
 }

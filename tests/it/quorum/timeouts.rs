@@ -142,7 +142,13 @@ fn a_get_has_all_the_time_and_so_has_a_typed_consumer_without_a_time_that_was_as
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
     channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     held.ack().unwrap();
-    assert!(broker.simple_queue::<u32>(&other).unwrap().is_empty());
+    assert!(
+        broker
+            .simple_queue::<u32>(&other)
+            .unwrap()
+            .is_empty()
+            .unwrap()
+    );
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn a_message_requeued_for_later_comes_back_to_its_place_when_its_time_has_come()
         queue.put(number)?;
     }
     queue.get()?.nack(Requeue::After(SECOND))?;
-    assert_eq!(queue.len(), 2);
+    assert_eq!(queue.len().unwrap(), 2);
     let second = queue.get()?;
     assert_eq!(*second, 2);
     clock.advance(SECOND);

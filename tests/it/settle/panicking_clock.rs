@@ -116,7 +116,7 @@ fn a_delivery_that_a_panic_drops_returns() -> Result {
         assert!(catch_unwind(worker).is_err());
         drop(consumer);
     });
-    assert_eq!(mailbox.len(), 5);
+    assert_eq!(mailbox.len().unwrap(), 5);
     assert_conserved(&counts(&broker, "q"));
     Ok(())
 }

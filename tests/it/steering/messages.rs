@@ -149,7 +149,7 @@ fn an_id_belongs_to_one_queue_only() {
         broker.move_message("q", id, "other").unwrap(),
         MessageOutcome::NotReady
     );
-    assert_eq!((again.len(), other.len()), (1, 1));
+    assert_eq!((again.len().unwrap(), other.len().unwrap()), (1, 1));
 }
 
 #[test]

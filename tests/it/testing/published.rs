@@ -202,7 +202,7 @@ fn every_way_to_publish_is_captured() {
     let published = test.published::<u32>("", "q");
     let numbers: Vec<u32> = published.iter().map(|number| **number).collect();
     assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
-    assert_eq!(test.simple_queue::<u32>("q").unwrap().len(), 11);
+    assert_eq!(test.simple_queue::<u32>("q").unwrap().len().unwrap(), 11);
 }
 
 #[test]

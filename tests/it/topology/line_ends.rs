@@ -47,7 +47,7 @@ fn the_typed_verbs_find_what_was_declared() -> Result {
     assert_eq!(to_exchange.publish_to("k", 1)?.routed, 1);
     broker.producer::<u32>("a\nb")?.publish(2)?;
     let simple = broker.simple_queue::<u32>("a\nb")?;
-    assert_eq!((&**simple.name(), simple.len()), ("ab", 2));
+    assert_eq!((&**simple.name(), simple.len().unwrap()), ("ab", 2));
     let route = broker.route(&Exchange::existing("x\ny"), "k", &none())?;
     assert_eq!(route, ["ab"]);
     let delivery = broker.consumer::<u32>("a\nb")?.recv()?;

@@ -164,8 +164,8 @@ fn a_producer_by_plain_name_means_the_queue() -> Result {
         ("", "q")
     );
     assert_eq!(producer.publish(1)?.routed, 1);
-    assert_eq!(broker.simple_queue::<u32>("q")?.len(), 1);
-    assert_eq!(broker.simple_queue::<u32>("bound")?.len(), 0);
+    assert_eq!(broker.simple_queue::<u32>("q")?.len()?, 1);
+    assert_eq!(broker.simple_queue::<u32>("bound")?.len()?, 0);
     // It is mandatory, as every producer for a queue is.
     broker.delete(&Queue::new("q"))?;
     assert_eq!(

@@ -22,8 +22,8 @@ fn kept(broker: &Broker, queue: &str) -> Result<usize> {
     for number in 0..3 {
         assert_eq!(queue.put(number)?.routed, 1);
     }
-    let kept = queue.len();
-    assert_eq!(queue.purge(), kept as u64);
+    let kept = queue.len().unwrap();
+    assert_eq!(queue.purge().unwrap(), kept as u64);
     Ok(kept)
 }
 

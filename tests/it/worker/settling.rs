@@ -37,7 +37,7 @@ fn a_handler_that_returns_acknowledges_its_message() {
     assert_eq!(received, expected);
     let report = worker.stop_and_drain(PATIENCE);
     assert_eq!((report.counts.handled, report.counts.acked), (100, 100));
-    assert!(broker.simple_queue::<u32>("q").unwrap().is_empty());
+    assert!(broker.simple_queue::<u32>("q").unwrap().is_empty().unwrap());
 }
 
 #[test]

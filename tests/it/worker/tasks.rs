@@ -160,13 +160,18 @@ fn a_worker_in_a_task_lets_other_tasks_run() {
     assert!(alarm.poll(worker.as_mut()).is_pending());
     assert!(alarm.has_rung());
     assert!(
-        !broker.simple_queue::<u32>(queue()).unwrap().is_empty() || {
-            // The worker has taken all of them in advance, and handled a part.
-            broker.snapshot().unwrap().vhosts[0].queues[0]
-                .unsettled
-                .messages
-                > 0
-        }
+        !broker
+            .simple_queue::<u32>(queue())
+            .unwrap()
+            .is_empty()
+            .unwrap()
+            || {
+                // The worker has taken all of them in advance, and handled a part.
+                broker.snapshot().unwrap().vhosts[0].queues[0]
+                    .unsettled
+                    .messages
+                    > 0
+            }
     );
     stop_handle.stop();
     match alarm.poll(worker.as_mut()) {
@@ -186,7 +191,7 @@ fn a_worker_in_a_task_starts_at_the_call_and_ends_with_its_future() {
     let worker = worker.handler_async(|_, _| async {}).run_async();
     broker.producer::<u32>("q").unwrap().publish(7).unwrap();
     // The consumer has the message in advance.
-    assert!(broker.simple_queue::<u32>("q").unwrap().is_empty());
+    assert!(broker.simple_queue::<u32>("q").unwrap().is_empty().unwrap());
     drop(worker);
     assert_eq!(stopped.recv().unwrap(), WorkerEnd::Stopped);
     assert_eq!(rest::<u32>(&broker, "q"), [(7, false)]);

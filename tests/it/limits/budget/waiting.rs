@@ -98,12 +98,12 @@ fn a_channel_waits_for_room_as_producers_do_but_not_in_a_transaction() {
     until_waiting(&broker, 1);
     queue.get().unwrap().ack().unwrap();
     blocked.join().unwrap().unwrap();
-    assert_eq!((used(&broker), queue.len()), (10, 1));
+    assert_eq!((used(&broker), queue.len().unwrap()), (10, 1));
 
     channel.tx_select().unwrap();
     publish(&channel).unwrap();
     assert!(channel.tx_commit().is_err(), "the budget is spent");
-    assert_eq!((used(&broker), queue.len()), (10, 1));
+    assert_eq!((used(&broker), queue.len().unwrap()), (10, 1));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_channel_waits_for_room_in_a_blocking_queue() {
     });
     queue.get().unwrap().ack().unwrap();
     blocked.join().unwrap().unwrap();
-    assert_eq!(queue.len(), 1);
+    assert_eq!(queue.len().unwrap(), 1);
 }
 
 #[test]
