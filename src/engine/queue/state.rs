@@ -58,8 +58,6 @@ pub(crate) struct QueueState {
     pub(super) retired: AllRetired,
     /// Publishers that wait for room.
     pub(super) line: Line,
-    pub(super) had_consumer: bool,
-    pub(super) is_trigger_armed: bool,
     pub(super) timing: Timing,
     pub(super) ready: Ready,
     pub(super) deleted: bool,
@@ -70,6 +68,8 @@ pub(crate) struct QueueState {
     pub(super) only_pays: bool,
     /// Whether it has a length limit.
     pub(super) is_limited: bool,
+    pub(super) had_consumer: bool,
+    pub(super) is_trigger_armed: bool,
     pub(super) idle_waiters: IdleWaiters,
     /// Waiters that want a message and are not consumers.
     pub(super) get_waiters: SeldomWaitList,

@@ -83,7 +83,7 @@ impl Gate {
             return self.start_consumers_remotely(backend, queues, owner, options);
         }
         let Entered { vhost, by, .. } = self.guarded.enter(Verb::StartConsumers);
-        let by_us = Arc::new(self.subscribed_by(None));
+        let by_us = self.subscribed_by(None);
         let mut subscribers = Vec::with_capacity(queues.len());
         let mut subscriptions = Vec::with_capacity(queues.len());
         for queue in queues {
