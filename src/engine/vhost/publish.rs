@@ -394,10 +394,11 @@ fn push_at_once(
         return 0;
     };
     for (number, queue) in (0..).zip(others) {
-        if first_copy.is_none() {
-            *first_copy = envelope.another();
-        }
-        if !queue.try_push_message(size, first_copy) {
+        let pushed = match number {
+            0 => queue.try_push_message(size, first_copy),
+            _ => queue.try_push_copy(size, envelope),
+        };
+        if !pushed {
             return number;
         }
     }

@@ -10,7 +10,10 @@ use super::{Gate, Verb, verb::Entered};
 use crate::engine::queue::Move;
 use crate::{
     engine::{queue::QueueCore, vhost::is_address},
-    message::{envelope::Meta, headers::cc_bcc},
+    message::{
+        envelope::{Meta, NEVER},
+        headers::cc_bcc,
+    },
     model::{
         descriptions::Queue,
         error::{
@@ -121,6 +124,7 @@ impl Gate {
     ) -> Publisher {
         Publisher::new(PublisherConfig {
             is_plain: meta.is_none() && self.tap.is_none(),
+            expires: meta.as_ref().is_some_and(|meta| meta.expiration() != NEVER),
             gate: Arc::clone(self),
             exchange,
             routing_key,
