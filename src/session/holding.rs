@@ -54,8 +54,8 @@ thread_local! {
     };
 }
 
-/// The places that one thread has received from, with some that are gone: no more than were there at
-/// the last look, or one. A place that is gone still has its memory.
+/// The places that one thread has received from, with some that are gone: no more than were there
+/// at the last look, or one. A place that is gone still has its memory.
 struct Sources {
     by_address: BTreeMap<usize, Weak<dyn Source>>,
     /// At this number those that are gone are forgotten.
