@@ -42,7 +42,7 @@ pub(crate) mod receive;
 mod recv_backoff;
 pub(crate) mod remote_getter;
 pub(crate) mod requeue;
-mod spare_handle;
+pub(crate) mod spare_handle;
 pub(crate) mod stream_reader;
 pub(crate) mod subscriber;
 mod tapped;
