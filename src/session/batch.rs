@@ -2,7 +2,7 @@
 
 use std::{collections::vec_deque, fmt, ops::Deref, sync::Arc};
 
-use super::{delivery::Delivery, unacked::DeliveryOrigin};
+use super::{delivery::Delivery, spare_handle::SpareHandles, unacked::DeliveryOrigin};
 use crate::{message::payload::Payload, model::error::Result, runtime::spare::SpareList};
 
 /// Messages that were received together, in the order of their delivery. It is a slice of
@@ -34,6 +34,8 @@ struct Acks {
     origin: Arc<DeliveryOrigin>,
     messages: u64,
     bytes: u64,
+    /// The handles of the other messages.
+    spares: SpareHandles,
 }
 
 impl Acks {
@@ -98,9 +100,11 @@ impl<T: Payload> Batch<T> {
                 Some(acks) if Arc::ptr_eq(&acks.origin, &origin) => {
                     acks.messages += 1;
                     acks.bytes += size;
+                    acks.spares.keep(origin);
                 }
                 _ => {
                     let acks = Acks {
+                        spares: SpareHandles::of(&origin),
                         origin,
                         messages: 1,
                         bytes: size,

@@ -49,12 +49,13 @@ thread_local! {
     static SOURCES: RefCell<Sources> = const {
         RefCell::new(Sources {
             by_address: BTreeMap::new(),
-            most: FEW_SOURCES,
+            most: 1,
         })
     };
 }
 
-/// The places that one thread has received from, with some that are gone.
+/// The places that one thread has received from, with some that are gone: no more than were there
+/// at the last look, or one. A place that is gone still has its memory.
 struct Sources {
     by_address: BTreeMap<usize, Weak<dyn Source>>,
     /// At this number those that are gone are forgotten.
@@ -65,15 +66,12 @@ impl Sources {
     fn add<S: Source + 'static>(&mut self, source: &Arc<S>) {
         if self.by_address.len() >= self.most {
             self.by_address.retain(|_, known| known.strong_count() > 0);
-            self.most = (2 * self.by_address.len()).max(FEW_SOURCES);
+            self.most = (2 * self.by_address.len()).max(1);
         }
         let weak: Weak<S> = Arc::downgrade(source);
         self.by_address.insert(Arc::as_ptr(source).addr(), weak);
     }
 }
-
-/// From this number on, sources that are gone are looked for.
-const FEW_SOURCES: usize = 8;
 
 /// Who holds the unsettled deliveries of one place.
 #[derive(Debug)]
@@ -377,5 +375,34 @@ mod tests {
         assert!(receivers.contains(1) && receivers.contains(100_000));
         assert!(!receivers.contains(100_001));
         drop(receivers);
+    }
+
+    struct Place;
+
+    impl Source for Place {
+        fn has_unsettled(&self, _drain: &Arc<Drain>) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_thread_remembers_no_more_places_that_are_gone_than_places_that_are_there() {
+        let mut sources = Sources {
+            by_address: BTreeMap::new(),
+            most: 1,
+        };
+        for _ in 0..100 {
+            sources.add(&Arc::new(Place));
+            assert_eq!(sources.by_address.len(), 1);
+        }
+        let there: Vec<_> = (0..100).map(|_| Arc::new(Place)).collect();
+        for (number, place) in (1..).zip(&there) {
+            sources.add(place);
+            sources.add(&Arc::new(Place));
+            assert!(sources.by_address.len() <= 2 * number);
+        }
+        let is_there =
+            |place: &Arc<Place>| sources.by_address.contains_key(&Arc::as_ptr(place).addr());
+        assert!(there.iter().all(is_there));
     }
 }

@@ -43,7 +43,7 @@ mod recv_backoff;
 pub(crate) mod remote_getter;
 mod remote_origin;
 pub(crate) mod requeue;
-mod spare_handle;
+pub(crate) mod spare_handle;
 pub(crate) mod stream_reader;
 pub(crate) mod subscriber;
 mod tapped;

@@ -1,6 +1,6 @@
-//! The handle to an origin of deliveries that its thread keeps for the next delivery.
+//! The handles to an origin of deliveries that its thread keeps for the next deliveries.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, mem, sync::Arc};
 
 use super::unacked::DeliveryOrigin;
 use crate::runtime::sync::thread_local;
@@ -10,6 +10,53 @@ thread_local! {
     /// there uses it: to decrement one reference count and increment another costs as much as an
     /// acknowledgement.
     static SPARE_HANDLE: Cell<Option<Arc<DeliveryOrigin>>> = const { Cell::new(None) };
+
+    /// Handles to the origin of the batch that this thread settled last, for its next batch.
+    static SPARE_HANDLES: Cell<Vec<Arc<DeliveryOrigin>>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most handles that a thread keeps of a batch.
+const KEPT: usize = 64;
+
+/// Handles to one origin, for a batch.
+///
+/// # If dropped
+/// The thread keeps them.
+pub(crate) struct SpareHandles(Vec<Arc<DeliveryOrigin>>);
+
+impl SpareHandles {
+    /// The handles to this origin that the thread keeps. It drops those to another one, so that the
+    /// caller may hold no lock.
+    pub(crate) fn of(origin: &Arc<DeliveryOrigin>) -> SpareHandles {
+        let mut handles = SPARE_HANDLES.try_with(Cell::take).unwrap_or_default();
+        let is_other = |handle: &Arc<DeliveryOrigin>| !Arc::ptr_eq(handle, origin);
+        if handles.first().is_some_and(is_other) {
+            handles.clear();
+        }
+        SpareHandles(handles)
+    }
+
+    /// A handle to the origin, for one more delivery.
+    #[inline]
+    pub(crate) fn next(&mut self, origin: &Arc<DeliveryOrigin>) -> Arc<DeliveryOrigin> {
+        self.0.pop().unwrap_or_else(|| Arc::clone(origin))
+    }
+
+    /// Keeps the handle of a settled delivery of the origin.
+    #[inline]
+    pub(super) fn keep(&mut self, handle: Arc<DeliveryOrigin>) {
+        if self.0.len() < KEPT {
+            self.0.push(handle);
+        }
+    }
+}
+
+impl Drop for SpareHandles {
+    fn drop(&mut self) {
+        let handles = mem::take(&mut self.0);
+        // A thread whose locals are destroyed already keeps nothing.
+        let _ = SPARE_HANDLES.try_with(|kept| kept.set(handles));
+    }
 }
 
 impl DeliveryOrigin {
@@ -29,5 +76,44 @@ impl DeliveryOrigin {
     pub(super) fn spare(origin: Arc<DeliveryOrigin>) {
         // A thread whose locals are destroyed already keeps nothing.
         let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{handles::broker::Broker, model::descriptions::Queue};
+
+    #[test]
+    fn a_batch_takes_the_handles_of_the_last_one_from_there_and_drops_those_from_elsewhere() {
+        let broker = Broker::new();
+        let consumers = ["a", "b"].map(|name| {
+            let queue = Queue::new(name);
+            let _ = broker.producer(&queue).unwrap().publish_batch(0..200_u64);
+            broker.consumer::<u64>(&queue).unwrap()
+        });
+        let origins = consumers.each_ref().map(|consumer| {
+            let origin = consumer.queues()[0].subscriber.origin();
+            (Arc::strong_count(origin), origin)
+        });
+        let extra = |number: usize| {
+            let (before, origin) = &origins[number];
+            Arc::strong_count(origin) - before
+        };
+        let receive = |number: usize| {
+            let batch = consumers[number].recv_batch(100, Duration::ZERO).unwrap();
+            assert_eq!(batch.len(), 100);
+            // The thread may keep one besides.
+            assert!((100..=101).contains(&extra(number)));
+            batch.ack_all().unwrap();
+            // And the one of the delivery that was acknowledged last.
+            assert_eq!(extra(number), KEPT + 1);
+        };
+        receive(0);
+        receive(0);
+        receive(1);
+        assert_eq!(extra(0), 0);
     }
 }

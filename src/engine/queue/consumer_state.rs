@@ -348,8 +348,9 @@ impl ConsumerState {
         }
         let (list, commit) = self.inbox(Some(turns))?;
         let room = match list.capacity() - list.len() {
-            0 if !has_made_room(list) => return None,
-            free => free.clamp(1, credit),
+            0 if has_made_room(list) => 1,
+            0 => return None,
+            free => free.min(credit),
         };
         Some(Slot {
             list,

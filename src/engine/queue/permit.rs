@@ -150,7 +150,7 @@ impl QueueCore {
         }
         let mut effects = Effects::none();
         let mut state = self.lock();
-        if !has_priority && let Some(permit) = state.reserve(size, None) {
+        if !has_priority && let Some(permit) = state.reserve(size, |order| order.level_of(None)) {
             effects.wake(permit.send(size, |position| make(payload, position)));
         } else if state.deleted || state.is_selective {
             return Err(payload);
@@ -237,7 +237,10 @@ mod tests {
         fn publish(&mut self, payload: &str, at_once: bool) {
             let make = |position| plain(payload, position);
             let permit = at_once
-                .then(|| self.state.reserve(payload.len() as u64, None))
+                .then(|| {
+                    self.state
+                        .reserve(payload.len() as u64, |order| order.level_of(None))
+                })
                 .flatten();
             if let Some(permit) = permit {
                 self.permits += 1;
@@ -350,7 +353,10 @@ mod tests {
             (0..8 * CONSUMERS).for_each(|_| tried.publish("x", true));
             (0..CONSUMERS).for_each(|number| tried.receive(number));
             (0..2 * CONSUMERS).for_each(|_| tried.publish("x", true));
-            let permit = tried.state.reserve(1, None).unwrap();
+            let permit = tried
+                .state
+                .reserve(1, |order| order.level_of(None))
+                .unwrap();
             assert!(matches!(permit.slot.commit, Commit::Inbox(_)));
             permit.slot.run()
         };
@@ -370,13 +376,13 @@ mod tests {
             let pushed = state.enqueue(&mut message, by, 0, &mut Effects::none());
             assert!(pushed.is_ok());
         }
-        assert!(state.reserve(1, None).is_some());
+        assert!(state.reserve(1, |order| order.level_of(None)).is_some());
         let deleted = state.delete(false, false, CancelReason::QueueDeleted);
         assert!(deleted.is_ok());
         let used = budget.used();
-        assert!(state.reserve(1, None).is_none());
+        assert!(state.reserve(1, |order| order.level_of(None)).is_none());
         state.note_selective();
-        assert!(state.reserve(1, None).is_none());
+        assert!(state.reserve(1, |order| order.level_of(None)).is_none());
         assert_eq!(budget.used(), used);
     }
 
@@ -424,11 +430,21 @@ mod tests {
         let others = [ranked, quorum].map(|settings| Tried::new(settings, 1, 0));
         (0..9).for_each(|_| limited.publish("x", true));
         assert!(limited.state.ready_len() > 0);
-        assert!(limited.state.reserve(1, None).is_none());
+        assert!(
+            limited
+                .state
+                .reserve(1, |order| order.level_of(None))
+                .is_none()
+        );
         for mut tried in others {
             (0..9).for_each(|_| tried.publish("x", true));
             assert!(tried.state.ready_len() > 0);
-            assert!(tried.state.reserve(1, None).is_some());
+            assert!(
+                tried
+                    .state
+                    .reserve(1, |order| order.level_of(None))
+                    .is_some()
+            );
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::vec_deque;
 
-use super::{QueueCore, effects::Effects};
-use crate::message::{envelope::Envelope, payload::Payload};
+use super::{QueueCore, effects::Effects, ready::Order};
+use crate::message::{
+    envelope::{Envelope, Meta},
+    payload::Payload,
+};
 
 impl QueueCore {
     /// Puts a message into the queue if a slot is free at once. One critical section reserves the
@@ -21,11 +24,41 @@ impl QueueCore {
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
-        if self.is_timed() {
-            return self.try_append(size, payload, make);
+        match self.is_timed() {
+            true => self.try_append(size, payload, make),
+            false => self.try_put(size, None, payload, make),
         }
+    }
+
+    /// As [`try_push`](Self::try_push), for a message with these properties, which does not expire
+    /// by itself. A stream takes none.
+    ///
+    /// # Errors
+    /// Returns the payload if the message needs any other check.
+    #[inline]
+    pub(crate) fn try_push_with<P: Payload>(
+        &self,
+        size: u64,
+        meta: &Meta,
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<(), P> {
+        match self.is_timed() {
+            true => Err(payload),
+            false => self.try_put(size, Some(meta), payload, make),
+        }
+    }
+
+    #[inline(always)]
+    fn try_put<P: Payload>(
+        &self,
+        size: u64,
+        meta: Option<&Meta>,
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<(), P> {
         let mut state = self.lock();
-        let Some(permit) = state.reserve(size, None) else {
+        let Some(permit) = state.reserve(size, |order| order.level_of(meta)) else {
             return Err(payload);
         };
         let wake = permit.send(size, |position| make(payload, position));
@@ -45,13 +78,36 @@ impl QueueCore {
             return false;
         }
         let mut state = self.lock();
-        let Some(permit) = state.reserve(size, message.as_ref()) else {
+        let level = |order: Order| message.as_ref().map_or(0, |message| order.level(message));
+        let Some(permit) = state.reserve(size, level) else {
             return false;
         };
         let Some(envelope) = message.take() else {
             return false;
         };
         let wake = permit.send(size, |position| envelope.at(position));
+        drop(state);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        true
+    }
+
+    /// As [`try_push_message`](Self::try_push_message), for a copy of a message whose payload is
+    /// shared. The copy is made in its slot. `false` if the payload is not shared, too.
+    #[inline]
+    pub(crate) fn try_push_copy(&self, size: u64, original: &Envelope) -> bool {
+        if self.is_timed() {
+            return false;
+        }
+        let Some(body) = original.body().another() else {
+            return false;
+        };
+        let mut state = self.lock();
+        let Some(permit) = state.reserve(size, |order| order.level(original)) else {
+            return false;
+        };
+        let wake = permit.send(size, |position| original.with_body(body).at(position));
         drop(state);
         if let Some(wake) = wake {
             wake.wake();

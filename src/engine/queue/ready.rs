@@ -11,7 +11,7 @@ use super::{
     permit::{Commit, Slot},
     segmented_queue::{SegmentedQueue, TailCommit},
 };
-use crate::message::envelope::{Envelope, NEVER};
+use crate::message::envelope::{Envelope, Meta, NEVER};
 use crate::model::message_totals::MessageTotals;
 
 /// Ready messages. Each publish reads their number, which lies beside the other fields that it
@@ -47,29 +47,26 @@ pub(crate) enum Order {
 const QUORUM_PRIORITIES: (u8, u8) = (31, 4);
 
 impl Order {
-    /// The lane of a message. A priority above the highest counts as the highest.
-    fn level(self, envelope: &Envelope) -> usize {
-        // A message without properties of its own has no priority.
-        let priority = || {
-            envelope
-                .meta()
-                .and_then(|meta| meta.properties.given_priority())
-        };
+    /// The lane of a message.
+    pub(super) fn level(self, envelope: &Envelope) -> usize {
+        match self {
+            Order::Quorum if envelope.is_returned() => Order::RETURNED,
+            _ => self.level_of(envelope.meta().map(|meta| &**meta)),
+        }
+    }
+
+    /// The lane of a new message with these properties. A priority above the highest counts as the
+    /// highest.
+    #[inline(always)]
+    pub(super) fn level_of(self, meta: Option<&Meta>) -> usize {
         let (highest, default) = match self {
             Order::Classic(0) => return 0,
             Order::Classic(highest) => (highest, 0),
-            Order::Quorum if envelope.is_returned() => return Order::RETURNED,
             Order::Quorum => QUORUM_PRIORITIES,
         };
-        usize::from(priority().unwrap_or(default).min(highest))
-    }
-
-    /// The lane of a new message without properties.
-    fn plain_level(self) -> usize {
-        match self {
-            Order::Classic(_) => 0,
-            Order::Quorum => QUORUM_PRIORITIES.1.into(),
-        }
+        // A message without properties of its own has no priority.
+        let priority = meta.and_then(|meta| meta.properties.given_priority());
+        usize::from(priority.unwrap_or(default).min(highest))
     }
 
     /// How many lanes there are at least, if there are any: as many as a plain message needs, and
@@ -78,7 +75,7 @@ impl Order {
         match self {
             Order::Classic(0) => 1,
             Order::Classic(_) => 2,
-            Order::Quorum => self.plain_level() + 1,
+            Order::Quorum => self.level_of(None) + 1,
         }
     }
 
@@ -227,20 +224,16 @@ impl Ready {
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
-    /// Reserves the slot for a new message, if its lane has capacity. `None` is a message without
-    /// properties.
+    /// Reserves the slot for a new message, if its lane has capacity. `level` tells the lane.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, message: Option<&Envelope>) -> Option<Slot<'_>> {
+    pub(super) fn reserve(&mut self, level: impl FnOnce(Order) -> usize) -> Option<Slot<'_>> {
         let lane = match self.lanes.as_mut_slice() {
             [lane] => lane,
             lanes => {
                 if self.overhead.is_some() {
                     return None;
                 }
-                let level = match message {
-                    None => self.order.plain_level(),
-                    Some(message) => self.order.level(message),
-                };
+                let level = level(self.order);
                 let lane = lanes.get_mut(level)?;
                 // As if the message were there.
                 self.top = self.top.max(level);

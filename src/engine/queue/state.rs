@@ -18,7 +18,7 @@ use super::{
     line::Line,
     outcome::{DeleteRefused, Deleted, PushError, PushedBy},
     permit::Permit,
-    ready::Ready,
+    ready::{Order, Ready},
     retired::AllRetired,
     storage::Storage,
     tally::Tally,
@@ -58,8 +58,6 @@ pub(crate) struct QueueState {
     pub(super) retired: AllRetired,
     /// Publishers that wait for room.
     pub(super) line: Line,
-    pub(super) had_consumer: bool,
-    pub(super) is_trigger_armed: bool,
     pub(super) timing: Timing,
     pub(super) ready: Ready,
     pub(super) deleted: bool,
@@ -70,6 +68,8 @@ pub(crate) struct QueueState {
     pub(super) only_pays: bool,
     /// Whether it has a length limit.
     pub(super) is_limited: bool,
+    pub(super) had_consumer: bool,
+    pub(super) is_trigger_armed: bool,
     pub(super) idle_waiters: IdleWaiters,
     /// Waiters that want a message and are not consumers.
     pub(super) get_waiters: SeldomWaitList,
@@ -174,7 +174,7 @@ impl QueueState {
         let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
         if deadline == NEVER
             && !failed_before
-            && let Some(permit) = self.reserve(size, Some(envelope))
+            && let Some(permit) = self.reserve(size, |order| order.level(envelope))
         {
             if let Some(envelope) = message.take() {
                 effects.wake(permit.send(size, |position| envelope.at(position)));
@@ -240,12 +240,13 @@ impl QueueState {
 
     /// Reserves the slot for the next message of `size` bytes, if one is free, and pays a budget
     /// for it. `None` if its place depends on a limit, a full budget or a waiter other than a
-    /// receiver.
-    ///
-    /// `message` is the message if it is made already. Otherwise it is one without properties. It
-    /// must not expire.
+    /// receiver. The message must not expire. `level` tells its lane among the ready messages.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, size: u64, message: Option<&Envelope>) -> Option<Permit<'_>> {
+    pub(super) fn reserve(
+        &mut self,
+        size: u64,
+        level: impl FnOnce(Order) -> usize,
+    ) -> Option<Permit<'_>> {
         let is_selective = self.is_selective && !self.only_pays;
         if is_selective || !self.idle_waiters.is_empty() {
             return None;
@@ -254,7 +255,7 @@ impl QueueState {
             true => self.consumers.reserve()?,
             // Invariant 3: no consumer in the turn order could take it.
             false if self.is_limited || !self.get_waiters.is_empty() => return None,
-            false => self.ready.reserve(message)?,
+            false => self.ready.reserve(level)?,
         };
         if self.is_selective && !Account::try_pay(self.account.as_deref(), size) {
             return None;
@@ -282,7 +283,7 @@ impl QueueState {
             return None;
         }
         while payloads.len() > 0 {
-            if let Some(permit) = self.reserve(0, None) {
+            if let Some(permit) = self.reserve(0, |order| order.level_of(None)) {
                 permit.send_run(payloads, &size, &make, effects);
                 continue;
             }

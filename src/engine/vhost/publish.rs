@@ -101,6 +101,12 @@ pub(crate) enum PushFailure {
     Full(Box<BlockedPublish>),
 }
 
+impl PushOptions<'_> {
+    fn is_default(&self) -> bool {
+        self.due.is_none() && self.body.is_none()
+    }
+}
+
 impl VirtualHost {
     /// Puts the message into every queue of the route. After a failure the message is in `message`
     /// again.
@@ -115,7 +121,23 @@ impl VirtualHost {
             self.push_to_one(queue, message, options)?;
             return Ok(Published::to_one());
         }
-        self.push_to_all(route, message, options)
+        // A message that was shared once can be shared again. So the first time decides, before any
+        // queue has the message.
+        if let (Some(envelope), 2..) = (message.as_mut(), route.len()) {
+            let shared = envelope.body_mut().make_shareable();
+            shared.map_err(|_| PushFailure::NotShareable)?;
+        }
+        let at_once = match route.is_plain() && options.is_default() {
+            true => push_at_once(&route.queues, message),
+            false => 0,
+        };
+        if at_once > 0 && message.is_none() {
+            return Ok(Published {
+                routed: at_once,
+                ..Published::default()
+            });
+        }
+        self.push_to_all(route, message, options, at_once)
     }
 
     /// As [`QueueCore::try_push_run`], and carries out the effects.
@@ -189,44 +211,31 @@ impl VirtualHost {
         }
     }
 
-    /// Puts the message into every queue of a route that does not lead to one queue only.
-    /// Requesters come first, and delay queues last.
+    /// Puts the message into every queue of a route that does not lead to one queue only. The first
+    /// `at_once` queues have it already. Requesters come first, and delay queues last.
+    #[inline(never)]
     fn push_to_all(
         self: &Arc<Self>,
         route: &Route,
         message: &mut Option<Envelope>,
         options: PushOptions<'_>,
+        at_once: usize,
     ) -> std::result::Result<Published, PushFailure> {
         let PushOptions { due, body } = options;
-        let Some(last) = route.len().checked_sub(1) else {
+        if route.len() == 0 {
             return Err(PushFailure::NoRoute);
-        };
-        let Some(envelope) = message else {
+        }
+        if message.is_none() {
             return Ok(Published::default());
-        };
-        // A message that was shared once can be shared again. So the first time decides, before any
-        // queue has the message.
-        let mut first_copy = None;
-        if last > 0 {
-            match envelope.share() {
-                Ok(copy) => first_copy = Some(copy),
-                Err(_) => return Err(PushFailure::NotShareable),
-            }
         }
         let kept_until = match route.delay_queues.is_empty() {
             true => None,
             false => Some(after(self.nanos(), route.delay).max(due.unwrap_or(0))),
         };
-        let mut published = Published::default();
-        let is_simple = route.is_plain() && due.is_none() && body.is_none();
-        let at_once = match is_simple && envelope.expiration() == NEVER {
-            true => push_at_once(&route.queues, message, &mut first_copy),
-            false => 0,
+        let mut published = Published {
+            routed: at_once,
+            ..Published::default()
         };
-        published.routed = at_once;
-        if at_once > last {
-            return Ok(published);
-        }
         let mut full = VecDeque::new();
         let (mut refused_by, mut refused) = (None, None);
         let mut returned = None;
@@ -235,14 +244,14 @@ impl VirtualHost {
         // queue.
         let mut work = PendingEffects::new();
         if !route.replies.is_empty() {
-            published.routed = hand_to_requesters(route, message, &mut first_copy);
+            published.routed = hand_to_requesters(route, message);
         }
         let targets = route.queues.len() + route.delay_queues.len();
         for (number, queue) in (1..).zip(route.targets()).skip(at_once) {
             // The last queue gets the message itself.
             let mut copy = match number == targets && full.is_empty() {
                 true => message.take(),
-                false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
+                false => message.as_mut().and_then(|message| message.share().ok()),
             };
             let is_delay_queue = number > route.queues.len();
             let due = if is_delay_queue { kept_until } else { due };
@@ -380,27 +389,20 @@ impl VirtualHost {
     }
 }
 
-/// Gives a message that does not expire by itself to the first of these queues, as long as they
-/// have a slot for it at once. Returns their number. The last queue gets the message itself.
+/// Gives a message to the first of these queues, as long as they have a slot for it at once and it
+/// does not expire by itself. Returns their number. The last queue gets the message itself.
 #[inline]
-fn push_at_once(
-    queues: &[Arc<QueueCore>],
-    message: &mut Option<Envelope>,
-    first_copy: &mut Option<Envelope>,
-) -> usize {
-    let Some(envelope) = message else { return 0 };
-    let size = envelope.size();
-    for copy in first_copy.iter_mut().chain([&mut *envelope]) {
-        copy.deadline = NEVER;
-    }
-    let Some((last, others)) = queues.split_last() else {
+fn push_at_once(queues: &[Arc<QueueCore>], message: &mut Option<Envelope>) -> usize {
+    let (Some(envelope), Some((last, others))) = (message.as_mut(), queues.split_last()) else {
         return 0;
     };
+    if envelope.expiration() != NEVER {
+        return 0;
+    }
+    let size = envelope.size();
+    envelope.deadline = NEVER;
     for (number, queue) in (0..).zip(others) {
-        if first_copy.is_none() {
-            *first_copy = envelope.another();
-        }
-        if !queue.try_push_message(size, first_copy) {
+        if !queue.try_push_copy(size, envelope) {
             return number;
         }
     }
@@ -413,17 +415,13 @@ fn push_at_once(
 /// Hands a message to the requesters of its route, before the queues get it, and wakes them.
 /// Returns how many took it.
 #[inline(never)]
-fn hand_to_requesters(
-    route: &Route,
-    message: &mut Option<Envelope>,
-    first_copy: &mut Option<Envelope>,
-) -> usize {
+fn hand_to_requesters(route: &Route, message: &mut Option<Envelope>) -> usize {
     let mut taken = 0;
     for (number, reply) in (1..).zip(&route.replies) {
         // The last target of the route gets the message itself.
         let copy = match number == route.len() {
             true => message.take(),
-            false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
+            false => message.as_mut().and_then(|message| message.share().ok()),
         };
         if let Some(Ok(wake)) = copy.map(|copy| reply.hand_over(copy)) {
             taken += 1;

@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +17,7 @@ use crate::{
         time_out::Until,
         waiter::{self, TaskWait},
     },
-    session::{batch::Batch, delivery::Delivery, receive::RecvError},
+    session::{batch::Batch, delivery::Delivery, receive::RecvError, spare_handle::SpareHandles},
 };
 
 impl<T: Payload> Consumer<T> {
@@ -160,13 +159,14 @@ impl<T: Payload> Consumer<T> {
         let [queue] = &*self.queues else {
             return;
         };
+        let origin = queue.subscriber.origin();
+        let mut handles = SpareHandles::of(origin);
         let Some(mut run) = queue.subscriber.run() else {
             return;
         };
         let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
-        let origin = queue.subscriber.origin();
         origin.note_receiver(|| run.len() as u64);
         // With auto-ack, the messages are acknowledged together.
         let mut bytes = 0;
@@ -179,7 +179,7 @@ impl<T: Payload> Consumer<T> {
         }
         batch.extend(
             run.drain(..count)
-                .map(|envelope| Delivery::whole(Arc::clone(origin), envelope)),
+                .map(|envelope| Delivery::whole(handles.next(origin), envelope)),
         );
         drop(run);
         if origin.auto_ack && count > 0 {

@@ -430,7 +430,8 @@ impl<T: Payload> ConsumerBuilder<T> {
         let flags = self.queues.iter().map(|_| AtomicBool::new(false));
         let ended: Option<Arc<[_]>> = (self.queues.len() > 1).then(|| flags.collect());
         let started = connection.core().start_consumers(&self.queues, &options)?;
-        let queues: Vec<_> = (started.into_iter().enumerate())
+        let queues: Vec<_> = (0..)
+            .zip(started)
             .map(|(place, subscriber)| ConsumerQueue {
                 subscriber,
                 ended: ended.clone(),

@@ -123,7 +123,7 @@ pub(crate) struct ConsumerQueue {
     /// queue.
     ended: Option<Arc<[AtomicBool]>>,
     /// The index of this queue in the consumer.
-    place: usize,
+    place: u32,
     /// Whether the queues before this one are served before it.
     is_ranked: bool,
 }
@@ -145,7 +145,7 @@ impl waiter::Waitable for ConsumerQueue {
                 // Every receiver sets the flag itself before it reads the others. Receivers can
                 // find the last queues ended at the same time, and at least one must see all flags.
                 let ended = self.ended.as_deref().unwrap_or_default();
-                if let Some(ended) = ended.get(self.place) {
+                if let Some(ended) = ended.get(self.place as usize) {
                     ended.store(true, SeqCst);
                 }
                 match ended.iter().all(|ended| ended.load(SeqCst)) {
@@ -165,7 +165,7 @@ impl waiter::Waitable for ConsumerQueue {
 
     fn rank(&self) -> usize {
         match self.is_ranked {
-            true => self.place,
+            true => self.place as usize,
             false => 0,
         }
     }

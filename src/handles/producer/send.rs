@@ -90,7 +90,20 @@ impl<T: Payload> Producer<T> {
     ) -> Result<Published, PublishError<T>> {
         match self.try_push(payload) {
             Ok(()) => Ok(Published::to_one()),
-            Err(payload) => self.send(payload, Overrides::default(), on_full),
+            Err(payload) => self.send_known(payload, on_full),
+        }
+    }
+
+    /// Publishes a payload by a remembered route, if that needs no check, and else in all steps.
+    #[inline(never)]
+    fn send_known(&self, payload: T, on_full: OnFull) -> Result<Published, PublishError<T>> {
+        if self.retry.is_some() {
+            return self.send(payload, Overrides::default(), on_full);
+        }
+        match self.push_known(payload, &Overrides::default()) {
+            Known::Published(published) => Ok(published),
+            Known::Begun(begun) => self.go_on(*begun, on_full),
+            Known::Unknown(payload) => self.send_unknown(payload, Overrides::default(), on_full),
         }
     }
 
@@ -152,6 +165,17 @@ impl<T: Payload> Producer<T> {
             Known::Begun(begun) => return self.go_on(*begun, on_full),
             Known::Unknown(payload) => payload,
         };
+        self.send_unknown(payload, overrides, on_full)
+    }
+
+    /// Publishes a payload with all checks.
+    #[inline(never)]
+    fn send_unknown(
+        &self,
+        payload: T,
+        overrides: Overrides<'_>,
+        on_full: OnFull,
+    ) -> Result<Published, PublishError<T>> {
         let made = self.make_plain(payload, overrides);
         made.and_then(|made| self.push(made, on_full))
             .map_err(PublishError::of_payload)

@@ -2,8 +2,12 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use super::NEVER;
 use crate::{
-    message::{codec::Codec, properties::Properties},
+    message::{
+        codec::Codec,
+        properties::{Properties, PropertyList},
+    },
     model::name::Name,
 };
 
@@ -33,6 +37,17 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
+    /// The time that the message may wait in a queue by its `expiration`, in nanoseconds;
+    /// [`NEVER`] without one.
+    pub(crate) fn expiration(&self) -> u64 {
+        // The publish checked it. A dead letter has no expiration.
+        let properties = self.properties.as_list();
+        match properties.map_or(Ok(None), PropertyList::expiration_millis) {
+            Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
+            _ => NEVER,
+        }
+    }
+
     /// The bytes of the properties as they were published, in AMQP 0-9-1.
     pub(crate) fn published_len(&self) -> u64 {
         match self.deaths.recorded {

@@ -27,7 +27,7 @@ use crate::{
     message::{
         codec::Json,
         payload::{Body, NotShareable},
-        properties::{Properties, PropertyList},
+        properties::Properties,
     },
     model::{bytes::Bytes, error::CodecError, name::Name},
 };
@@ -192,13 +192,7 @@ impl Envelope {
     /// The time that the message may wait in a queue by its own `expiration`, in nanoseconds;
     /// [`NEVER`] without one.
     pub(crate) fn expiration(&self) -> u64 {
-        let Some(meta) = &self.meta else { return NEVER };
-        // The publish checked it. A dead letter has no expiration.
-        let properties = meta.properties.as_list();
-        match properties.map_or(Ok(None), PropertyList::expiration_millis) {
-            Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
-            _ => NEVER,
-        }
+        self.meta.as_ref().map_or(NEVER, |meta| meta.expiration())
     }
 
     /// Whether [`expiration`](Self::expiration) may return a time: a plain message has none.
@@ -300,27 +294,21 @@ impl Envelope {
 
     /// A second copy for another queue. Both share the payload from now on. Runs no user code.
     pub(crate) fn share(&mut self) -> Result<Envelope, NotShareable> {
-        Ok(Envelope {
-            body: self.body.share()?,
-            meta: self.meta.clone(),
-            position: self.position,
-            deadline: self.deadline,
-            key: self.key,
-            marks: self.marks,
-        })
+        let body = self.body.share()?;
+        Ok(self.with_body(body))
     }
 
-    /// As [`share`](Self::share), for a message that was shared before. `None` if it was not.
-    #[inline]
-    pub(crate) fn another(&self) -> Option<Envelope> {
-        Some(Envelope {
-            body: self.body.another()?,
+    /// The same message with another handle to its payload. Runs no user code.
+    #[inline(always)]
+    pub(crate) fn with_body(&self, body: Body) -> Envelope {
+        Envelope {
+            body,
             meta: self.meta.clone(),
             position: self.position,
             deadline: self.deadline,
             key: self.key,
             marks: self.marks,
-        })
+        }
     }
 
     /// A copy to look at, at the same position. It shares the payload if that can be, and has none

@@ -167,16 +167,26 @@ impl Body {
     /// Turns this body into its shared form, in place, and returns a second handle to the value. It
     /// neither clones nor encodes the value.
     pub(crate) fn share(&mut self) -> Result<Self, NotShareable> {
+        self.make_shareable()?;
+        self.another().ok_or_else(|| self.not_shareable())
+    }
+
+    /// Turns this body into its shared form, in place, so that [`another`](Self::another) gives
+    /// handles to the value.
+    pub(crate) fn make_shareable(&mut self) -> Result<(), NotShareable> {
         match self.0.share() {
-            Some(Sharing::Another(body)) => Ok(body),
-            Some(Sharing::Both(first, second)) => {
-                // This drops an empty slot.
-                *self = first;
-                Ok(second)
-            }
-            None => Err(NotShareable {
-                type_name: self.type_name(),
-            }),
+            Sharing::AsItIs => {}
+            // This drops an empty slot.
+            Sharing::In(shared) => *self = shared,
+            Sharing::Never => return Err(self.not_shareable()),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_shareable(&self) -> NotShareable {
+        NotShareable {
+            type_name: self.type_name(),
         }
     }
 

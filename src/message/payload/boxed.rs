@@ -34,7 +34,7 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
         (**self).another()
     }
 
-    fn share(&mut self) -> Option<Sharing> {
+    fn share(&mut self) -> Sharing {
         (**self).share()
     }
 

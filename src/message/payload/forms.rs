@@ -51,8 +51,10 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
         None
     }
 
-    /// Makes a second handle to the payload.
-    fn share(&mut self) -> Option<Sharing>;
+    /// Prepares the payload for several handles to it.
+    fn share(&mut self) -> Sharing {
+        Sharing::AsItIs
+    }
 
     fn size(&self) -> usize;
 
@@ -69,12 +71,13 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     }
 }
 
-/// The result of sharing.
+/// How a payload can have several handles.
 pub(super) enum Sharing {
-    /// This form is now empty. The first body takes its place.
-    Both(Body, Body),
-    /// This form is unchanged.
-    Another(Body),
+    /// In this body, which takes the place of the form. The form is empty now.
+    In(Body),
+    /// In its form, which is unchanged.
+    AsItIs,
+    Never,
 }
 
 /// The place of a form's own value.
@@ -184,10 +187,11 @@ impl<S: Slot> ErasedPayload for Unique<S> {
         }
     }
 
-    fn share(&mut self) -> Option<Sharing> {
-        let value = Arc::new(self.0.take()?);
-        let second = Body::stored(Shared(Some(Arc::clone(&value))));
-        Some(Sharing::Both(Body::stored(Shared(Some(value))), second))
+    fn share(&mut self) -> Sharing {
+        match self.0.take() {
+            Some(value) => Sharing::In(Body::stored(Shared(Some(Arc::new(value))))),
+            None => Sharing::Never,
+        }
     }
 
     fn size(&self) -> usize {
@@ -252,10 +256,6 @@ impl<T: SealedPayload + Sync> ErasedPayload for Shared<T> {
         Some(Body::stored(Self(Some(value))))
     }
 
-    fn share(&mut self) -> Option<Sharing> {
-        self.another().map(Sharing::Another)
-    }
-
     fn size(&self) -> usize {
         self.0.as_deref().map_or(0, SealedPayload::size)
     }
@@ -308,10 +308,6 @@ impl ErasedPayload for Encoded {
             octets: self.octets.clone(),
             has_type: self.has_type,
         }))
-    }
-
-    fn share(&mut self) -> Option<Sharing> {
-        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {
@@ -379,8 +375,8 @@ impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
         }
     }
 
-    fn share(&mut self) -> Option<Sharing> {
-        None
+    fn share(&mut self) -> Sharing {
+        Sharing::Never
     }
 
     fn size(&self) -> usize {
@@ -432,10 +428,6 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(Self(Some(self.0.clone()?))))
-    }
-
-    fn share(&mut self) -> Option<Sharing> {
-        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {

@@ -2,11 +2,7 @@
 
 use std::any::Any;
 
-use super::{
-    Encoding, LOCAL,
-    body::Body,
-    forms::{ErasedPayload, Sharing},
-};
+use super::{Encoding, LOCAL, body::Body, forms::ErasedPayload};
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
@@ -35,8 +31,8 @@ impl ErasedPayload for Gone {
         self
     }
 
-    fn share(&mut self) -> Option<Sharing> {
-        Some(Sharing::Another(Body::stored(*self)))
+    fn another(&self) -> Option<Body> {
+        Some(Body::stored(*self))
     }
 
     fn size(&self) -> usize {

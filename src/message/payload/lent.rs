@@ -2,11 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{
-    Encoding, LOCAL,
-    body::Body,
-    forms::{ErasedPayload, Sharing},
-};
+use super::{Encoding, LOCAL, body::Body, forms::ErasedPayload};
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
@@ -49,10 +45,6 @@ impl ErasedPayload for Lent {
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(Self::new(&self.lender, self.index)))
-    }
-
-    fn share(&mut self) -> Option<Sharing> {
-        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {

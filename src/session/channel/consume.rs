@@ -253,7 +253,7 @@ impl Channel {
         credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
             tag: tag.clone(),
-            by: Arc::new(core.gate().subscribed_by(Some(core.number))),
+            by: core.gate().subscribed_by(Some(core.number)),
             group: core.group,
             priority: arguments.priority,
             prefetch,

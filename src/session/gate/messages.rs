@@ -10,7 +10,10 @@ use super::{Gate, Verb, verb::Entered};
 use crate::engine::queue::Move;
 use crate::{
     engine::{queue::QueueCore, vhost::is_address},
-    message::{envelope::Meta, headers::cc_bcc},
+    message::{
+        envelope::{Meta, NEVER},
+        headers::cc_bcc,
+    },
     model::{
         descriptions::Queue,
         error::{
@@ -83,7 +86,7 @@ impl Gate {
             return self.start_consumers_remotely(backend, queues, owner, options);
         }
         let Entered { vhost, by, .. } = self.guarded.enter(Verb::StartConsumers);
-        let by_us = Arc::new(self.subscribed_by(None));
+        let by_us = self.subscribed_by(None);
         let mut subscribers = Vec::with_capacity(queues.len());
         let mut subscriptions = Vec::with_capacity(queues.len());
         for queue in queues {
@@ -121,6 +124,7 @@ impl Gate {
     ) -> Publisher {
         Publisher::new(PublisherConfig {
             is_plain: meta.is_none() && self.tap.is_none(),
+            expires: meta.as_ref().is_some_and(|meta| meta.expiration() != NEVER),
             gate: Arc::clone(self),
             exchange,
             routing_key,

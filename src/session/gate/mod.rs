@@ -53,6 +53,8 @@ const TAPPED: u8 = 2;
 pub(crate) struct Gate {
     guarded: Guarded,
     user: Name,
+    /// Who starts the typed consumers.
+    subscribed_by: Arc<SubscribedBy>,
     /// The engine outside of this process, if the virtual host is only its place in here.
     backend: Option<Arc<dyn Backend>>,
     /// Those who wait for replies over that engine.
@@ -85,8 +87,14 @@ impl Gate {
             backend.serve(&callers);
             callers
         });
+        let subscribed_by = SubscribedBy {
+            user: user.clone(),
+            connection,
+            channel: None,
+        };
         Gate {
             tap,
+            subscribed_by: Arc::new(subscribed_by),
             guarded: Guarded::new(vhost, connection, access, refuses_block),
             events: Arc::new(EventStream::new(vhost.time())),
             user,
@@ -131,11 +139,15 @@ impl Gate {
     }
 
     /// Who starts a consumer, by a channel of this number or none.
-    pub(super) fn subscribed_by(&self, channel: Option<u16>) -> SubscribedBy {
-        SubscribedBy {
-            user: self.user.clone(),
-            connection: self.connection(),
-            channel,
+    pub(super) fn subscribed_by(&self, channel: Option<u16>) -> Arc<SubscribedBy> {
+        match channel {
+            // There may be very many consumers.
+            None => Arc::clone(&self.subscribed_by),
+            Some(_) => Arc::new(SubscribedBy {
+                user: self.user.clone(),
+                connection: self.connection(),
+                channel,
+            }),
         }
     }
 

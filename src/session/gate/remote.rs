@@ -157,7 +157,7 @@ impl Gate {
             timeout: options.timeout,
         };
         let remote = (Arc::clone(backend), Arc::clone(&inbox));
-        let by = Arc::new(self.subscribed_by(None));
+        let by = self.subscribed_by(None);
         let (new, mut request) = NewSubscriber::new(self.vhost(), &by, owner, options)?;
         // The engine enforces the prefetch and the time itself.
         request.prefetch = 0;

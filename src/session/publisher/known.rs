@@ -11,12 +11,9 @@ use super::{
     route_cache::{CachedRoute, RouteCache},
 };
 use crate::{
-    engine::{
-        queue::QueueCore,
-        vhost::{Published, PushFailure, PushOptions},
-    },
+    engine::vhost::{Published, PushFailure, PushOptions},
     message::{
-        envelope::{Address, Envelope, Meta, NEVER},
+        envelope::{Address, Envelope, Meta},
         payload::Payload,
     },
     session::holding::Admission,
@@ -39,18 +36,6 @@ pub(crate) struct Begun<'a> {
     pub(crate) message: Option<Envelope>,
 }
 
-/// Puts a message into a queue that has a slot for it at once. `false` if it needs any other check.
-#[inline]
-fn push_at_once(queue: &QueueCore, message: &mut Option<Envelope>) -> bool {
-    match message {
-        Some(envelope) if envelope.expiration() == NEVER => {
-            let size = envelope.size();
-            queue.try_push_message(size, message)
-        }
-        _ => false,
-    }
-}
-
 impl Publisher {
     /// Publishes a payload with this routing key, or with the publisher's own. `make` makes the
     /// message with the properties of the publisher.
@@ -59,28 +44,34 @@ impl Publisher {
         &'a self,
         routing_key: Option<&'a str>,
         payload: P,
-        make: impl FnOnce(P, &Address, Option<Arc<Meta>>) -> Envelope,
+        make: impl Fn(P, &Address, Option<Arc<Meta>>) -> Envelope,
     ) -> Known<'a, P> {
         let other_key = routing_key.filter(|key| self.config.routing_key != **key);
         let Some(route) = self.unchecked_route(other_key) else {
             return Known::Unknown(payload);
         };
-        let mut message = Some(make(
-            payload,
-            &route.address,
-            self.routes.meta(&self.config),
-        ));
-        let pushed = match route.only_queue() {
-            // `try_push` has tried it with a message without properties.
-            Some(queue) if self.config.meta.is_some() && push_at_once(queue, &mut message) => {
-                Ok(Published::to_one())
+        let mut meta = self.routes.meta(&self.config);
+        let mut payload = payload;
+        // `try_push` has tried it with a message without properties.
+        if let (Some(known), Some(queue)) = (self.config.lasting_meta(), route.only_queue()) {
+            let size = known.size.unwrap_or(payload.size() as u64);
+            let made = |payload, position| {
+                route.tally.count_push();
+                make(payload, &route.address, meta.take()).at(position)
+            };
+            match queue.try_push_with(size, known, payload, made) {
+                Ok(()) => {
+                    if other_key.is_none() {
+                        RouteCache::cache(route);
+                    }
+                    return Known::Published(Published::to_one());
+                }
+                Err(refused) => payload = refused,
             }
-            _ => {
-                let vhost = self.config.gate.vhost();
-                vhost.push(&route, &mut message, PushOptions::default())
-            }
-        };
-        match pushed {
+        }
+        let mut message = Some(make(payload, &route.address, meta));
+        let vhost = self.config.gate.vhost();
+        match vhost.push(&route, &mut message, PushOptions::default()) {
             Ok(published) => {
                 route.tally.count_routed(published.routed as u64);
                 if other_key.is_none() {

@@ -72,6 +72,8 @@ pub(crate) struct PublisherConfig {
     pub(super) headers: Option<FieldTable>,
     /// Whether there is nothing to be said of such messages, and no tap sees them.
     pub(super) is_plain: bool,
+    /// Whether such messages expire by themselves.
+    pub(super) expires: bool,
 }
 
 /// How a publish deals with full blocking queues and spent blocking budgets.
@@ -404,6 +406,15 @@ impl Publisher {
                 .unwrap_or_default(),
         };
         (!delay.is_zero()).then(|| after(vhost.nanos(), delay))
+    }
+}
+
+impl PublisherConfig {
+    /// The properties of messages that bring none of their own, if such messages do not expire by
+    /// themselves.
+    #[inline]
+    fn lasting_meta(&self) -> Option<&Meta> {
+        self.meta.as_deref().filter(|_| !self.expires)
     }
 }
 

@@ -64,13 +64,13 @@ pub(crate) struct Consumers {
     suspended: Suspended,
     /// The consumer that is served, if only one is.
     active: Option<ConsumerId>,
+    /// How many consumers have a policy for being slow.
+    slow_policies: u32,
     /// How long a delivery may stay unsettled where the consumer does not say. In a box, since only
     /// quorum queues have it.
     timeout: Option<Box<Timeout>>,
     /// A delivery may be due at this time, and none before.
     next_overdue: u64,
-    /// How many consumers have a policy for being slow.
-    slow_policies: u32,
 }
 
 impl Consumers {

@@ -62,8 +62,16 @@ impl Turns {
     }
 
     /// The turn of the first consumer has ended. It is the last one of its priority now.
-    #[inline]
+    #[inline(always)]
     pub(in crate::engine::queue) fn rotate(&mut self) {
+        if !self.others.is_empty() {
+            self.rotate_among_others();
+        }
+    }
+
+    /// It is not inlined, since most queues have one consumer.
+    #[inline(never)]
+    fn rotate_among_others(&mut self) {
         let mut others = self.others.iter_mut();
         let equals = others.find(|(priority, _)| *priority == self.priority);
         if let (Some((_, turn)), Some(first)) = (equals, self.first) {
