@@ -37,6 +37,8 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 
+#[cfg(feature = "amqp")]
+pub(crate) use self::at_once::RouteAtOnce;
 pub use self::{
     handle::Channel,
     options::{
