@@ -7,6 +7,7 @@
 //! A cycle publishes some messages and takes them all out again, so the broker ends as it was
 //! before.
 
+mod channel;
 #[cfg(feature = "durable")]
 mod durable;
 #[cfg(feature = "amqp")]
@@ -82,6 +83,18 @@ pub const SCENARIOS: &[Scenario] = &[
         module: "channel",
         steps: &["basic_publish", "basic_get", "basic_ack"],
         run: channel::run,
+    },
+    Scenario {
+        name: "consume",
+        module: "channel",
+        steps: &["basic_publish", "recv", "basic_ack"],
+        run: channel::run_with_consumer,
+    },
+    Scenario {
+        name: "credit",
+        module: "channel",
+        steps: &["basic_publish", "recv", "basic_ack"],
+        run: channel::run_with_prefetch,
     },
     Scenario {
         name: "simple_queue",
@@ -439,59 +452,6 @@ mod features {
         let queue = Queue::new("instructions").budget("instructions");
         let producer = broker.producer(&queue).expect("a new queue");
         message::run_between(&broker, &queue, producer, cycles);
-    }
-}
-
-/// AMQP methods, which send bytes.
-mod channel {
-    use leveret::{
-        Broker, Channel, Credentials, Properties, Queue,
-        channel::{AckMode, Multiple, PublishOptions},
-    };
-
-    use super::CYCLE;
-    use crate::item::{Item, id_of};
-
-    const QUEUE: &str = "instructions";
-
-    pub fn run(cycles: u64) {
-        let broker = Broker::new();
-        let connection = broker.connect("/", Credentials::guest());
-        let connection = connection.expect("guest is known");
-        let channel = connection.open_channel().expect("a new connection");
-        channel
-            .queue_declare(&Queue::new(QUEUE))
-            .expect("a new queue");
-        for _ in 0..cycles {
-            for id in 0..CYCLE {
-                basic_publish(&channel, id);
-            }
-            for id in 0..CYCLE {
-                let tag = basic_get(&channel, id);
-                basic_ack(&channel, tag).expect("an open channel");
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn basic_publish(channel: &Channel, id: u64) {
-        let (body, properties) = (Vec::make(id), Properties::new());
-        channel
-            .basic_publish("", QUEUE, body, properties, PublishOptions::new())
-            .expect("the queue is there");
-    }
-
-    #[inline(never)]
-    fn basic_get(channel: &Channel, id: u64) -> u64 {
-        let got = channel.basic_get(QUEUE, AckMode::Manual);
-        let delivery = got.expect("the queue is there").expect("a message");
-        assert_eq!(id_of(&delivery.body().expect("bytes")), id);
-        delivery.delivery_tag()
-    }
-
-    #[inline(never)]
-    fn basic_ack(channel: &Channel, tag: u64) -> leveret::Result {
-        channel.basic_ack(tag, Multiple::No)
     }
 }
 

@@ -165,6 +165,21 @@ impl DeliveryOrigin {
         }
     }
 
+    /// Counts an acknowledgement of `bytes` bytes by a consumer, and does nothing else. `true` if
+    /// the queue waits for it, and has to be told by [`notify`](Self::notify).
+    #[inline]
+    pub(super) fn count_ack(&self, bytes: u64) -> bool {
+        let credit = self.consumer.as_ref();
+        credit.is_some_and(|(_, credit)| credit.settle(1, bytes))
+    }
+
+    /// Tells the queue that its consumer has settled deliveries.
+    pub(super) fn notify(&self) {
+        if let Some((id, _)) = &self.consumer {
+            self.notify_queue(*id);
+        }
+    }
+
     /// Tells the queue that its consumer has settled deliveries. The queue waits for that.
     #[inline(never)]
     fn notify_queue(&self, id: ConsumerId) {
@@ -400,6 +415,17 @@ impl Unacked {
         };
         let origin = self.origin.take_if(is_plain)?;
         Some((origin, self.envelope.size()))
+    }
+
+    /// As [`release_for_ack`](Self::release_for_ack), if to count the acknowledgement is all that
+    /// is needed.
+    #[inline]
+    pub(super) fn release_to_count(&mut self) -> Option<(Arc<DeliveryOrigin>, u64)> {
+        let origin = self.origin.as_ref()?;
+        match origin.account {
+            None => self.release_for_ack(),
+            Some(_) => None,
+        }
     }
 
     /// Rejects the message. A second call does nothing. A message without its payload cannot

@@ -213,10 +213,12 @@ impl ConsumerState {
     /// Adds the settlements since the last time. If that gives no credit, requests a notification.
     fn refresh(&mut self) -> bool {
         let (handed, prefetch) = (self.delivered.totals.messages, u64::from(self.prefetch));
-        let settled = self
-            .credit
-            .arm_notify((handed + self.notify_interval()).saturating_sub(prefetch));
-        self.delivered.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
+        let left = |settled| prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
+        self.delivered.available = left(self.credit.settled_messages());
+        if self.delivered.available == 0 {
+            let at = (handed + self.notify_interval()).saturating_sub(prefetch);
+            self.delivered.available = left(self.credit.arm_notify(at));
+        }
         if self.delivered.available > 0 {
             self.credit.disarm_notify();
         }

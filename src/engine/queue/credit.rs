@@ -106,6 +106,11 @@ impl Credit {
         MessageTotals::new(messages, (bytes as i64).max(0) as u64)
     }
 
+    /// The deliveries settled so far.
+    pub(super) fn settled_messages(&self) -> u64 {
+        self.settled.load(SeqCst)
+    }
+
     /// Requests a notification when `at` deliveries are settled, because no credit is left. Returns
     /// how many are settled now. If there are `at` already, no notification comes.
     pub(crate) fn arm_notify(&self, at: u64) -> u64 {
@@ -119,9 +124,10 @@ impl Credit {
         self.notify_at.fetch_min(at, SeqCst);
     }
 
-    /// Cancels the notification, because the consumer has credit again.
+    /// Cancels the notification, because the consumer has credit again. A settler that has not seen
+    /// it notifies the queue once more, which does no harm.
     pub(crate) fn disarm_notify(&self) {
-        self.notify_at.store(NO_NOTIFY, SeqCst);
+        self.notify_at.store(NO_NOTIFY, Release);
     }
 
     pub(crate) fn end(&self) {

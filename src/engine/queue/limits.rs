@@ -165,7 +165,14 @@ impl QueueState {
     /// Drops from the head until the limits hold (invariant 4). A queue that refuses publishers
     /// keeps returned messages. A queue that makes publishers wait drops only for messages of the
     /// broker, which cannot wait. Delayed messages of publishers wait too, so they drop none.
+    #[inline]
     pub(super) fn trim(&mut self, by: PushedBy, effects: &mut Effects) {
+        if self.is_limited {
+            self.trim_limited(by, effects);
+        }
+    }
+
+    fn trim_limited(&mut self, by: PushedBy, effects: &mut Effects) {
         let drops = match self.overflow() {
             Overflow::DropHead => true,
             Overflow::Block => by == PushedBy::Broker,

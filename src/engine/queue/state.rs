@@ -489,7 +489,9 @@ impl QueueState {
                 None => break,
             }
         }
-        self.schedule(effects);
+        if now != 0 {
+            self.schedule(effects);
+        }
         self.admit_publishers(effects);
         self.wake_idle_waiters(effects);
     }

@@ -220,6 +220,14 @@ impl Body {
         })
     }
 
+    /// The octets, if the payload is octets.
+    #[cfg(feature = "amqp")]
+    #[inline]
+    pub(crate) fn octets(&self) -> Option<&Bytes> {
+        let encoded = self.0.form().downcast_ref::<Encoded>();
+        encoded.map(|encoded| &encoded.octets)
+    }
+
     /// The payload, if it changes its message where that leaves the process.
     pub(crate) fn departing(&self) -> Option<&dyn Departing> {
         self.0.departing()

@@ -16,8 +16,16 @@ use crate::{
         properties::{Properties, PropertyList},
     },
     model::{bytes::Bytes, field_value::FieldTable},
+    runtime::sync::atomic::Ordering::SeqCst,
     session::publisher::CachedRoute,
 };
+
+/// A route that a channel knows, by which it may publish at once.
+pub(crate) struct RouteAtOnce {
+    route: Arc<CachedRoute>,
+    /// Whether messages are confirmed.
+    confirms: bool,
+}
 
 impl ChannelCore {
     /// Publishes a message, if that needs no checks and no wait.
@@ -32,22 +40,68 @@ impl ChannelCore {
         properties: Properties,
         options: PublishOptions,
     ) -> Result<PublishOutcome, (Bytes, Properties)> {
-        let drain = self.vhost().drain();
-        if options.immediate
-            || !self.gate().is_plain()
-            || drain.has_begun()
-            || !is_plain(&properties)
-        {
+        if !self.may_be_at_once(&properties, options) {
             return Err((body, properties));
         }
-        let Some((route, confirms)) = self.route_at_once(exchange, routing_key) else {
+        match self.route_at_once(exchange, routing_key) {
+            Some(route) => self.push_at_once(&route, body, properties),
+            None => Err((body, properties)),
+        }
+    }
+
+    /// As [`publish_at_once`](Self::publish_at_once), for a session that is the only one to use the
+    /// channel. It keeps the last route in `last`, and forgets it when the mode of the channel
+    /// changes. So it needs neither the lock of the channel nor a handle to the route.
+    #[cfg(feature = "amqp")]
+    #[inline]
+    pub(crate) fn publish_by_last_route(
+        self: &Arc<Self>,
+        last: &mut Option<RouteAtOnce>,
+        (exchange, routing_key): (&str, &str),
+        body: Bytes,
+        properties: Properties,
+        options: PublishOptions,
+    ) -> Result<PublishOutcome, (Bytes, Properties)> {
+        if !self.may_be_at_once(&properties, options) {
+            return Err((body, properties));
+        }
+        let is_known = last.as_ref().is_some_and(|RouteAtOnce { route, .. }| {
+            route.is_of(exchange, routing_key) && route.is_current()
+        });
+        if !is_known || self.is_closed.load(SeqCst) {
+            *last = self.route_at_once(exchange, routing_key);
+        }
+        let Some(route) = &*last else {
             return Err((body, properties));
         };
+        let published = self.push_at_once(route, body, properties);
+        if published.is_err() {
+            *last = None;
+        }
+        published
+    }
+
+    /// Whether a message needs no checks.
+    #[inline]
+    fn may_be_at_once(&self, properties: &Properties, options: PublishOptions) -> bool {
+        !options.immediate
+            && self.gate().is_plain()
+            && !self.vhost().drain().has_begun()
+            && is_plain(properties)
+    }
+
+    /// Puts a message into the only queue of its route.
+    fn push_at_once(
+        &self,
+        RouteAtOnce { route, confirms }: &RouteAtOnce,
+        body: Bytes,
+        properties: Properties,
+    ) -> Result<PublishOutcome, (Bytes, Properties)> {
         let queue = route.only_queue();
         let Some(queue) = queue.filter(|_| !route.keeps(|| properties.are_persistent())) else {
             return Err((body, properties));
         };
-        let _on_its_way = drain.begin_watched_move();
+        let _on_its_way = self.vhost().drain().begin_watched_move();
         let has_priority = properties.given_priority().is_some();
         let meta = (!properties.is_absent()).then(|| {
             Arc::new(Meta {
@@ -65,7 +119,7 @@ impl ChannelCore {
         };
         let (size, message) = ((body.len() as u64, has_priority), (body, meta));
         if let Err((body, meta)) = self.vhost().try_enqueue(queue, size, message, make) {
-            self.forget_route(&route);
+            self.forget_route(route);
             let meta = meta.map(Arc::unwrap_or_clone);
             return Err((body, meta.unwrap_or_default().properties));
         }
@@ -77,9 +131,9 @@ impl ChannelCore {
         Ok(PublishOutcome::of(published, number))
     }
 
-    /// The route of a message that needs nothing else, and whether the message is confirmed. `None`
-    /// if the channel is closed or in a transaction, or if the route is not known.
-    fn route_at_once(&self, exchange: &str, key: &str) -> Option<(Arc<CachedRoute>, bool)> {
+    /// The route of a message that needs nothing else. `None` if the channel is closed or in a
+    /// transaction, or if the route is not known.
+    fn route_at_once(&self, exchange: &str, key: &str) -> Option<RouteAtOnce> {
         let state = self.lock();
         let confirms = match &state.mode {
             _ if state.closed.is_some() => return None,
@@ -88,7 +142,8 @@ impl ChannelCore {
             PublishMode::Tx(_) => return None,
         };
         if let Some(last) = state.last_route(exchange, key) {
-            return Some((Arc::clone(last), confirms));
+            let route = Arc::clone(last);
+            return Some(RouteAtOnce { route, confirms });
         }
         let publisher = Arc::clone(state.publishers.get(exchange)?);
         drop(state);
@@ -96,7 +151,7 @@ impl ChannelCore {
         let forgotten = self.lock().last_route.replace(Arc::clone(&route));
         // It may be the last to hold a queue with its messages, and is dropped without the lock.
         drop(forgotten);
-        Some((route, confirms))
+        Some(RouteAtOnce { route, confirms })
     }
 
     /// Forgets the route of the last publish: its queue may be deleted, and another may have its
@@ -137,7 +192,7 @@ fn are_plain(properties: &PropertyList) -> bool {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use std::{
-        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        sync::atomic::AtomicUsize,
         time::{Duration, Instant, SystemTime},
     };
 

@@ -358,7 +358,10 @@ impl Channel {
         };
         state.ledger.consumers.remove(consumer_tag);
         drop(state);
-        core.remove_consumers(vec![origin], Vec::new());
+        core.remove_consumers(vec![Arc::clone(&origin)], Vec::new());
+        // The queue delivers no more, so that none are made again.
+        let spare_handles = core.lock().ledger.spare_handles.forget(&origin);
+        drop(spare_handles);
         Ok(())
     }
 
@@ -431,8 +434,8 @@ impl Channel {
                 AckMode::Auto => Some(envelope),
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
-                    let unacked = Unacked::new(Arc::clone(&origin), envelope);
-                    channel.ledger.enter(delivery_tag, unacked, NEVER);
+                    let origin = Arc::clone(&origin);
+                    channel.ledger.enter(delivery_tag, origin, envelope, NEVER);
                     copy
                 }
             };

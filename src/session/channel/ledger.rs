@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::by_tag::ByTag;
+use super::{by_tag::ByTag, spare_handles::SpareHandles};
 use crate::{
     engine::queue::QueueCore,
     message::envelope::{Envelope, NEVER},
@@ -35,6 +35,7 @@ pub(crate) struct Ledger {
     /// Queues that found the limit reached, or the window full.
     limited: Vec<Arc<QueueCore>>,
     pub(super) consumers: HashMap<Name, ConsumerSlot>,
+    pub(super) spare_handles: SpareHandles,
 }
 
 /// An unsettled delivery.
@@ -84,13 +85,18 @@ impl Ledger {
     }
 
     /// Adds a delivery, which the queue takes back at `due`.
-    pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
-        if unacked
-            .origin()
-            .is_some_and(|origin| origin.consumer.is_some() && origin.queue.is_classic())
-        {
+    #[inline]
+    pub(crate) fn enter(
+        &mut self,
+        tag: u64,
+        origin: Arc<DeliveryOrigin>,
+        envelope: Envelope,
+        due: u64,
+    ) {
+        if origin.consumer.is_some() && origin.queue.is_classic() {
             self.volume += 1;
         }
+        let unacked = Unacked::new(origin, envelope);
         self.entries.push(tag, Entry { unacked, due });
     }
 

@@ -10,7 +10,7 @@
 //! - `ledger`: the unsettled deliveries and the consumers. `by_tag`: values by delivery tag.
 //! - `outlet`: the way of events into a stream.
 //! - `window`: the limit of unread deliveries. `reading`: what a read of a delivery notes.
-//! - `sink`: the part of a channel that queues deliver to.
+//! - `sink`: the part of a channel that queues deliver to. `spare_handles`: what it makes ahead.
 //!
 //! The events themselves and their streams are in `session/events/`.
 
@@ -28,6 +28,7 @@ mod publish;
 mod reading;
 mod settle;
 mod sink;
+mod spare_handles;
 mod topology;
 mod tx;
 mod window;
@@ -36,6 +37,8 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 
+#[cfg(feature = "amqp")]
+pub(crate) use self::at_once::RouteAtOnce;
 pub use self::{
     handle::Channel,
     options::{
@@ -227,6 +230,7 @@ impl ChannelCore {
             .drain()
             .filter_map(|(_, slot)| slot.origin())
             .collect();
+        let spare_handles = state.ledger.spare_handles.forget_all();
         let mut unsettled = state.ledger.take_all();
         let mut unconfirmed = Vec::new();
         let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
@@ -261,7 +265,7 @@ impl ChannelCore {
         for wake in wakes.into_iter().chain(unconfirmed) {
             wake.wake();
         }
-        drop((forgotten, unread));
+        drop((forgotten, unread, spare_handles));
     }
 
     /// Makes a typed consumer end with this channel.
@@ -321,7 +325,11 @@ impl ChannelCore {
     }
 
     /// Tells queues that the common limit of the channel allows more deliveries.
+    #[inline]
     fn resume(&self, queues: Vec<Arc<QueueCore>>) {
+        if queues.is_empty() {
+            return;
+        }
         for queue in queues {
             self.vhost().resume(&queue, self.group);
         }

@@ -1,10 +1,13 @@
 //! Settling by delivery tag: acknowledge, reject, recover.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use super::{
     Channel, ChannelCore, ChannelState, Multiple, PublishMode,
-    ledger::{Entry, entries},
+    ledger::{self, entries},
 };
 use crate::{
     engine::queue::Cause,
@@ -73,12 +76,9 @@ impl ChannelCore {
     ///
     /// As in RabbitMQ the deliveries of one queue and consumer are settled together, in the order
     /// of the names of queues and consumers. Each get is settled alone, before those.
-    pub(super) fn settle(&self, how: Settlement, taken: Vec<(u64, Entry)>) {
+    pub(super) fn settle(&self, how: Settlement, taken: Vec<(u64, ledger::Entry)>) {
         let mut groups: BTreeMap<_, (Arc<DeliveryOrigin>, Vec<Envelope>)> = BTreeMap::new();
-        for (tag, mut entry) in taken {
-            let Some((origin, envelope)) = entry.unacked.release() else {
-                continue;
-            };
+        for (tag, origin, mut envelopes) in runs(taken) {
             let is_get = origin.consumer.is_none() && origin.overdue.is_none();
             let key = (
                 origin.queue.name().clone(),
@@ -90,13 +90,35 @@ impl ChannelCore {
                 origin.consumer.as_ref().map(|(id, _)| *id),
                 origin.overdue,
             );
-            let (_, envelopes) = groups.entry(key).or_insert_with(|| (origin, Vec::new()));
-            envelopes.push(envelope);
+            match groups.entry(key) {
+                Entry::Vacant(group) => {
+                    group.insert((origin, envelopes));
+                }
+                Entry::Occupied(mut group) => group.get_mut().1.append(&mut envelopes),
+            }
         }
         for (origin, envelopes) in groups.into_values() {
             how.settle_group(&origin, envelopes);
         }
     }
+}
+
+/// The messages of deliveries that follow one another and come from one consumer, with their origin
+/// and the tag of the first. Each get is a run of its own.
+fn runs(taken: Vec<(u64, ledger::Entry)>) -> Vec<(u64, Arc<DeliveryOrigin>, Vec<Envelope>)> {
+    let mut runs: Vec<(u64, Arc<DeliveryOrigin>, Vec<Envelope>)> = Vec::new();
+    for (tag, mut entry) in taken {
+        let Some((origin, envelope)) = entry.unacked.release() else {
+            continue;
+        };
+        match runs.last_mut() {
+            Some((_, of, run)) if of.consumer.is_some() && Arc::ptr_eq(of, &origin) => {
+                run.push(envelope);
+            }
+            _ => runs.push((tag, origin, vec![envelope])),
+        }
+    }
+    runs
 }
 
 impl Channel {
@@ -241,10 +263,27 @@ impl Channel {
         let ChannelState { ledger, mode, .. } = &mut *state;
         let taken = match (tags, &mut *mode) {
             (Tags::One(tag), PublishMode::Plain | PublishMode::Confirm(_)) => {
-                let taken = ledger.take_one(tag)?;
+                let mut taken = ledger.take_one(tag)?;
                 let relieved = ledger.release([&taken]);
-                drop(state);
-                how.settle_one(taken.unacked);
+                let counted = match how {
+                    Settlement::Ack => taken.unacked.release_to_count(),
+                    Settlement::Otherwise(..) => None,
+                };
+                if let Some((origin, size)) = counted {
+                    let is_awaited = origin.count_ack(size);
+                    // Else it is the handle of a later delivery.
+                    let origin = match is_awaited {
+                        true => Some(origin),
+                        false => ledger.spare_handles.keep(origin),
+                    };
+                    drop(state);
+                    if let Some(origin) = origin.filter(|_| is_awaited) {
+                        origin.notify();
+                    }
+                } else {
+                    drop(state);
+                    how.settle_one(taken.unacked);
+                }
                 core.resume(relieved);
                 return Ok(());
             }

@@ -11,10 +11,7 @@ use crate::{
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueType, error::CancelReason, name::Name},
     runtime::waiter::Wake,
-    session::{
-        events::DeliveredFrom,
-        unacked::{DeliveryOrigin, Unacked},
-    },
+    session::{events::DeliveredFrom, unacked::DeliveryOrigin},
 };
 
 /// The sink of one consumer of a channel.
@@ -28,12 +25,18 @@ pub(super) struct ChannelSink {
 
 impl ConsumerSink for ChannelSink {
     fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool {
-        let (Some(core), Some(origin)) = (self.core.upgrade(), self.origin.upgrade()) else {
+        let Some(core) = self.core.upgrade() else {
             return false;
         };
         let mut state = core.lock();
         // A closing channel accepts no message, since its consumers are about to be removed.
-        if state.closed.is_some() || !core.has_room(&mut state, &origin.queue) {
+        if state.closed.is_some() {
+            return false;
+        }
+        let Some(origin) = state.ledger.spare_handles.take(&self.origin) else {
+            return false;
+        };
+        if !core.has_room(&mut state, &origin.queue) {
             return false;
         }
         let Some(mut envelope) = message.take() else {
@@ -51,9 +54,11 @@ impl ConsumerSink for ChannelSink {
                 Some(envelope)
             }
             false => {
-                let copy = envelope.share().ok();
-                let unacked = Unacked::new(Arc::clone(&origin), envelope);
-                state.ledger.enter(delivery_tag, unacked, due);
+                let another = envelope.another();
+                let copy = another.or_else(|| envelope.share().ok());
+                let handle = state.ledger.spare_handles.take(&self.origin);
+                let handle = handle.unwrap_or_else(|| Arc::clone(&origin));
+                state.ledger.enter(delivery_tag, handle, envelope, due);
                 copy
             }
         };
@@ -104,6 +109,8 @@ impl ConsumerSink for ChannelSink {
         };
         let consumer_tag = origin.consumer_tag.clone();
         let mut state = core.lock();
+        // This is not the last handle.
+        drop(state.ledger.spare_handles.forget(&origin));
         if state.ledger.consumers.remove(&consumer_tag).is_some() {
             effects.wake(state.send(Event::Cancelled {
                 consumer_tag,

@@ -1,6 +1,6 @@
 //! A message as a channel shows it: with its tags, beside the entry in the ledger.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     engine::vhost::VirtualHost,
@@ -61,6 +61,15 @@ pub(crate) enum DeliveredFrom {
 }
 
 impl ChannelDelivery {
+    /// Notes that this thread has read the delivery, and shows it to the taps. Runs user code
+    /// (wakers).
+    pub(crate) fn note_read(&self) {
+        if let Some(origin) = self.origin() {
+            origin.note_read(1);
+            self.show_taps();
+        }
+    }
+
     /// Shows the delivery to the taps, before its reader has it.
     #[inline]
     pub(crate) fn show_taps(&self) {
@@ -79,8 +88,14 @@ pub(crate) trait DeliveryReader: Send + Sync {
 impl DeliveryOrigin {
     /// The name of the exchange that a message was published to.
     pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
+        self.exchange_name(origin).into_owned()
+    }
+
+    /// As [`exchange`](Self::exchange), without a handle of its own for the exchange of the first
+    /// delivery.
+    fn exchange_name(&self, origin: ExchangeId) -> Cow<'_, Name> {
         let ExchangeId::Interned(number) = origin else {
-            return self.vhost.exchange_names().name(origin);
+            return Cow::Owned(self.vhost.exchange_names().name(origin));
         };
         let name = || {
             self.vhost
@@ -92,8 +107,8 @@ impl DeliveryOrigin {
             .get_or_init(|| Box::new((number, name())));
         let (known, first) = &**known;
         match *known == number {
-            true => first.clone(),
-            false => name(),
+            true => Cow::Borrowed(first),
+            false => Cow::Owned(name()),
         }
     }
 
@@ -195,12 +210,18 @@ impl ChannelDelivery {
     /// # RabbitMQ
     /// The `exchange` of `basic.deliver` and `basic.get-ok`.
     pub fn exchange(&self) -> Name {
+        self.exchange_name().into_owned()
+    }
+
+    /// As [`exchange`](Self::exchange), without a handle of its own for the usual exchange of a
+    /// consumer.
+    pub(crate) fn exchange_name(&self) -> Cow<'_, Name> {
         let Some(exchange) = self.envelope.as_ref().map(Envelope::origin) else {
-            return Name::empty();
+            return Cow::Owned(Name::empty());
         };
         match &self.from {
-            DeliveredFrom::Queue(origin) => origin.exchange(exchange),
-            DeliveredFrom::Reply { vhost, .. } => vhost.exchange_names().name(exchange),
+            DeliveredFrom::Queue(origin) => origin.exchange_name(exchange),
+            DeliveredFrom::Reply { vhost, .. } => Cow::Owned(vhost.exchange_names().name(exchange)),
         }
     }
 
@@ -257,6 +278,25 @@ impl ChannelDelivery {
         match &self.envelope {
             Some(envelope) => envelope.encode(),
             None => Err(CodecError::new("", "a local payload cannot be encoded")),
+        }
+    }
+
+    /// The properties and the body as they leave the process, without a handle of their own for
+    /// octets. Runs user code.
+    ///
+    /// # Errors
+    /// Those of [`body`](Self::body).
+    #[cfg(feature = "amqp")]
+    #[inline]
+    pub(crate) fn content(&self) -> Result<(&Properties, Cow<'_, Bytes>), CodecError> {
+        let envelope = self.envelope.as_ref();
+        let octets = envelope.and_then(|it| Some((it.properties(), it.body().octets()?)));
+        match octets {
+            Some((properties, octets)) => Ok((properties, Cow::Borrowed(octets))),
+            None => {
+                let body = self.body()?;
+                Ok((self.properties(), Cow::Owned(body)))
+            }
         }
     }
 

@@ -11,6 +11,8 @@ mod delivery;
 mod reader;
 mod stream;
 
+#[cfg(feature = "amqp")]
+pub(crate) use self::reader::note_reads;
 pub(crate) use self::{
     blocked::Blocked,
     delivery::{DeliveredFrom, DeliveryReader},

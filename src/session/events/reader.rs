@@ -1,5 +1,7 @@
 //! The public side of a stream of events.
 
+#[cfg(feature = "amqp")]
+use std::collections::VecDeque;
 use std::{
     fmt,
     future::Future,
@@ -271,13 +273,46 @@ impl<E: StreamItem> Events<E> {
 /// Notes the read of a delivery, outside of all locks.
 fn read<E: StreamItem>(event: Result<(u16, Event), CancelReason>) -> Result<E, CancelReason> {
     let event = event?;
-    if let Event::Delivery(delivery) = &event.1
-        && let Some(origin) = delivery.origin()
-    {
-        origin.note_read(1);
-        delivery.show_taps();
+    if let Event::Delivery(delivery) = &event.1 {
+        delivery.note_read();
     }
     Ok(event.into())
+}
+
+/// For a session of a wire protocol.
+#[cfg(feature = "amqp")]
+impl Events<(u16, Event)> {
+    /// Gives all events that are there to `run`, which is empty. It moves none of them. The caller
+    /// notes the reads, by [`note_reads`].
+    pub(crate) fn take_run(&self, run: &mut VecDeque<(u16, Event)>) {
+        self.stream().take_run(run);
+    }
+}
+
+/// Notes the reads of the deliveries among some events, outside of all locks. Those of one consumer
+/// in a row are noted together. Runs user code (wakers).
+#[cfg(feature = "amqp")]
+pub(crate) fn note_reads<'a>(events: impl Iterator<Item = &'a Event>) {
+    let mut run: Option<(&Arc<DeliveryOrigin>, u64)> = None;
+    for event in events {
+        let Event::Delivery(delivery) = event else {
+            continue;
+        };
+        let Some(origin) = delivery.origin() else {
+            continue;
+        };
+        match &mut run {
+            Some((last, count)) if Arc::ptr_eq(last, origin) => *count += 1,
+            _ => {
+                let before = run.replace((origin, 1));
+                before
+                    .into_iter()
+                    .for_each(|(last, count)| last.note_read(count));
+            }
+        }
+    }
+    run.into_iter()
+        .for_each(|(last, count)| last.note_read(count));
 }
 
 /// The deliveries that were read at once, by their consumers.

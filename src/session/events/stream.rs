@@ -1,9 +1,12 @@
 //! One ordered stream of events, of a channel or of a whole connection.
 //!
-//! It knows channels by their numbers only. Its lock is a leaf lock: a channel sends under its own
+//! It knows channels by their numbers only. Its locks are leaf locks: a channel sends under its own
 //! lock, so that the events have the order in which the broker acts.
+//!
+//! Readers take over all events that are there at once, and share them behind a lock of their own.
+//! So a reader meets a sender once for many events.
 
-use std::{collections::VecDeque, task::Poll};
+use std::{collections::VecDeque, mem, task::Poll};
 
 use super::{BlockedReason, Confirm, Event};
 use crate::{
@@ -18,15 +21,25 @@ use crate::{
 /// The capacity that a stream keeps when it is empty.
 const IDLE: usize = 256;
 
+/// The order of the fields is that in memory: readers write the first one, and senders the last
+/// one. The fields between keep them on different cache lines.
+#[repr(C)]
 pub(crate) struct EventStream {
+    /// The first unread events, which the readers have taken over. Its lock comes before that of
+    /// the state.
+    front: Mutex<Sent>,
     time: Time,
+    _apart: [u64; 6],
     state: Mutex<State>,
 }
 
+/// Events, each with the number of its channel.
+type Sent = VecDeque<(u16, Event)>;
+
 #[derive(Default)]
 struct State {
-    /// Each with the number of its channel.
-    events: VecDeque<(u16, Event)>,
+    /// The unread events behind those that the readers have taken over.
+    events: Sent,
     /// The publishes of the connection that wait for room.
     blocked: usize,
     ended: Option<CancelReason>,
@@ -39,32 +52,19 @@ const CONNECTION: u16 = 0;
 impl State {
     /// Appends that the connection is blocked, or that it is no more. The one takes back the other,
     /// if that is the last event and is not read yet. So a connection without a reader keeps one at
-    /// most.
-    fn alarm(&mut self, event: Event) -> Option<Wake> {
-        match self.events.back() {
+    /// most. `front` has the unread events before those that are here.
+    fn alarm(&mut self, front: &mut Sent, event: Event) -> Option<Wake> {
+        let last = match self.events.is_empty() {
+            true => front,
+            false => &mut self.events,
+        };
+        match last.back() {
             Some((CONNECTION, _)) => {
-                self.events.pop_back();
+                last.pop_back();
                 None
             }
             _ => self.push(CONNECTION, event),
         }
-    }
-
-    /// Appends that the connection to an engine outside is lost or there again. The latest unread
-    /// one of each kind stays.
-    #[cfg(feature = "rabbitmq")]
-    fn connection_changed(&mut self, event: Event) -> Option<Wake> {
-        let is_loss = |event: &Event| matches!(event, Event::ConnectionLost { .. });
-        let is_return = |event: &Event| matches!(event, Event::ConnectionRestored { .. });
-        if is_loss(&event) {
-            let unread = self.events.iter();
-            let stale = unread.filter(|(_, unread)| is_loss(unread) || is_return(unread));
-            if stale.count() > 0 {
-                self.events
-                    .retain(|(_, unread)| !is_loss(unread) && !is_return(unread));
-            }
-        }
-        self.push(CONNECTION, event)
     }
 
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
@@ -74,12 +74,12 @@ impl State {
             false => self.waiting.take_one(),
         }
     }
+}
 
-    /// A backlog that was read leaves its memory behind.
-    fn trim(&mut self) {
-        if self.events.is_empty() && self.events.capacity() > IDLE {
-            self.events.shrink_to(IDLE);
-        }
+/// A backlog that was read leaves its memory behind.
+fn trim(read: &mut Sent) {
+    if read.is_empty() && read.capacity() > IDLE {
+        read.shrink_to(IDLE);
     }
 }
 
@@ -87,7 +87,9 @@ impl EventStream {
     /// `time` is that of the broker.
     pub(crate) fn new(time: &Time) -> EventStream {
         EventStream {
+            front: Mutex::default(),
             time: time.clone(),
+            _apart: [0; 6],
             state: Mutex::default(),
         }
     }
@@ -127,10 +129,11 @@ impl EventStream {
     /// Notes that a publish through the connection begins to wait. Returns the reader to be woken.
     #[must_use = "woken after all locks are released"]
     pub(super) fn block(&self, reason: BlockedReason) -> Option<Wake> {
+        let mut front = self.front.lock();
         let mut state = self.state.lock();
         state.blocked += 1;
         match state.blocked {
-            1 => state.alarm(Event::Blocked { reason }),
+            1 => state.alarm(&mut front, Event::Blocked { reason }),
             _ => None,
         }
     }
@@ -138,10 +141,11 @@ impl EventStream {
     /// Notes that a publish through the connection waits no more. Returns the reader to be woken.
     #[must_use = "woken after all locks are released"]
     pub(super) fn unblock(&self) -> Option<Wake> {
+        let mut front = self.front.lock();
         let mut state = self.state.lock();
         state.blocked -= 1;
         match state.blocked {
-            0 => state.alarm(Event::Unblocked),
+            0 => state.alarm(&mut front, Event::Unblocked),
             _ => None,
         }
     }
@@ -158,12 +162,21 @@ impl EventStream {
         self.unblock().into_iter().for_each(Wake::wake);
     }
 
-    /// Appends that the connection to an engine outside is lost or there again. Returns the reader
-    /// to be woken.
+    /// Appends that the connection to an engine outside is lost or there again. The latest unread
+    /// one of each kind stays. Returns the reader to be woken.
     #[cfg(feature = "rabbitmq")]
     #[must_use = "woken after all locks are released"]
     pub(crate) fn connection_changed(&self, event: Event) -> Option<Wake> {
-        self.state.lock().connection_changed(event)
+        let is_loss = |event: &Event| matches!(event, Event::ConnectionLost { .. });
+        let is_return = |event: &Event| matches!(event, Event::ConnectionRestored { .. });
+        let mut front = self.front.lock();
+        let mut state = self.state.lock();
+        if is_loss(&event) {
+            for unread in [&mut *front, &mut state.events] {
+                unread.retain(|(_, unread)| !is_loss(unread) && !is_return(unread));
+            }
+        }
+        state.push(CONNECTION, event)
     }
 
     /// Whether a publish through the connection waits for room.
@@ -172,19 +185,40 @@ impl EventStream {
     }
 
     /// Moves up to `most` events into `into`, and returns how many there were. `seen` is called
-    /// with each under the lock of the stream.
+    /// with each under the lock of the readers.
     pub(super) fn drain_into<E: From<(u16, Event)>>(
         &self,
         into: &mut impl Extend<E>,
         most: usize,
         mut seen: impl FnMut(&Event),
     ) -> usize {
-        let mut state = self.state.lock();
-        let count = most.min(state.events.len());
-        let drained = state.events.drain(..count);
-        into.extend(drained.inspect(|(_, event)| seen(event)).map(E::from));
-        state.trim();
-        count
+        let mut front = self.front.lock();
+        let mut drained = 0;
+        while drained < most && (!front.is_empty() || self.advance(&mut front)) {
+            let count = front.len().min(most - drained);
+            let events = front.drain(..count);
+            into.extend(events.inspect(|(_, event)| seen(event)).map(E::from));
+            drained += count;
+        }
+        trim(&mut front);
+        drained
+    }
+
+    /// Gives all unread events to `run`, which is empty.
+    #[cfg(feature = "amqp")]
+    pub(super) fn take_run(&self, run: &mut Sent) {
+        let mut front = self.front.lock();
+        match front.is_empty() {
+            true => mem::swap(&mut self.state.lock().events, run),
+            false => mem::swap(&mut *front, run),
+        }
+    }
+
+    /// Takes the events that were sent over for the readers, who have read all before. `false` if
+    /// there are none.
+    fn advance(&self, front: &mut Sent) -> bool {
+        mem::swap(&mut self.state.lock().events, front);
+        !front.is_empty()
     }
 
     /// Ends the stream: no event follows those that it has. Returns the readers to be woken.
@@ -199,50 +233,65 @@ impl EventStream {
     /// number. They hold payloads, which run user code when they are dropped.
     #[must_use = "dropped without a lock"]
     pub(crate) fn take_of(&self, channel: u16) -> Vec<Event> {
+        let mut front = self.front.lock();
         let mut state = self.state.lock();
-        if state.events.iter().all(|(of, _)| *of != channel) {
-            return Vec::new();
-        }
-        let all = std::mem::take(&mut state.events);
-        let (own, others): (Vec<_>, VecDeque<_>) = all
-            .into_iter()
-            .map(|sent| match sent.0 == channel {
-                true => (Some(sent.1), None),
-                false => (None, Some(sent)),
-            })
-            .unzip();
-        state.events = others.into_iter().flatten().collect();
-        own.into_iter().flatten().collect()
+        let mut taken = take_of(channel, &mut front);
+        taken.append(&mut take_of(channel, &mut state.events));
+        taken
     }
 
     /// Takes out all unread events, since no reader is left.
     #[must_use = "dropped without a lock"]
-    pub(super) fn take_all(&self) -> VecDeque<(u16, Event)> {
-        std::mem::take(&mut self.state.lock().events)
+    pub(super) fn take_all(&self) -> [Sent; 2] {
+        let mut front = self.front.lock();
+        let mut state = self.state.lock();
+        [mem::take(&mut *front), mem::take(&mut state.events)]
     }
 
     /// The number of unread events.
     pub(super) fn len(&self) -> usize {
-        self.state.lock().events.len()
+        let front = self.front.lock();
+        front.len() + self.state.lock().events.len()
     }
+}
+
+/// Takes out the events of a channel.
+fn take_of(channel: u16, events: &mut Sent) -> Vec<Event> {
+    if events.iter().all(|(of, _)| *of != channel) {
+        return Vec::new();
+    }
+    let (own, others): (Vec<_>, Vec<_>) = mem::take(events)
+        .into_iter()
+        .partition(|(of, _)| *of == channel);
+    *events = others.into();
+    own.into_iter().map(|(_, event)| event).collect()
 }
 
 impl Waitable for EventStream {
     type Output = Result<(u16, Event), CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let mut state = self.state.lock();
-        if let Some(sent) = state.events.pop_front() {
-            state.trim();
-            return Poll::Ready(Ok(sent));
+        let mut front = self.front.lock();
+        if front.is_empty() {
+            let mut state = self.state.lock();
+            mem::swap(&mut state.events, &mut *front);
+            if front.is_empty() {
+                if let Some(reason) = state.ended {
+                    return Poll::Ready(Err(reason));
+                }
+                if let Some(ticket) = ticket {
+                    state.waiting.register(ticket);
+                }
+                return Poll::Pending;
+            }
         }
-        if let Some(reason) = state.ended {
-            return Poll::Ready(Err(reason));
+        match front.pop_front() {
+            Some(sent) => {
+                trim(&mut front);
+                Poll::Ready(Ok(sent))
+            }
+            None => Poll::Pending,
         }
-        if let Some(ticket) = ticket {
-            state.waiting.register(ticket);
-        }
-        Poll::Pending
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {

@@ -270,3 +270,44 @@ fn an_ack_of_everything_settles_only_what_was_sent() {
     assert_eq!(*left, 3);
     assert!(queue.try_get().is_err());
 }
+
+#[test]
+fn a_client_that_asks_for_confirms_or_a_transaction_between_two_messages_has_them_for_the_second() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.open_channel(2).unwrap();
+    client.declare(1, "q").unwrap();
+    for channel in [1, 2] {
+        for _ in 0..3 {
+            client.publish(channel, "q", b"before");
+        }
+    }
+    assert_eq!(broker.purge("q").unwrap(), 6);
+    let no_wait = Arguments::new().octet(1);
+    client.send(&method(1, (85, 10), no_wait));
+    client.publish(1, "q", b"confirmed");
+    assert_eq!(client.take_ids(), [(60, 80)]);
+    assert_eq!(broker.purge("q").unwrap(), 1);
+    let select = Arguments::new();
+    client.call(2, (90, 10), select, &[(90, 11)]).unwrap();
+    client.publish(2, "q", b"later");
+    assert_eq!(broker.purge("q").unwrap(), 0);
+    let commit = Arguments::new();
+    client.call(2, (90, 20), commit, &[(90, 21)]).unwrap();
+    assert_eq!(broker.purge("q").unwrap(), 1);
+}
+
+#[test]
+fn messages_reach_a_queue_that_another_client_has_deleted_and_declared_again() {
+    let broker = Broker::new();
+    let (mut client, mut other) = (client(&broker), self::client(&broker));
+    for _ in 0..2 {
+        other.declare(1, "q").unwrap();
+        for _ in 0..3 {
+            client.publish(1, "q", b"m");
+        }
+        assert_eq!(broker.purge("q").unwrap(), 3);
+        broker.delete(&Queue::new("q")).unwrap();
+        client.publish(1, "q", b"nowhere");
+    }
+}

@@ -401,8 +401,9 @@ impl Consumers {
         if self.is_queue_paused {
             return false;
         }
-        let mut back = Vec::new();
+        let mut has_returned = false;
         let Consumers {
+            turns,
             slots,
             blocked,
             suspended,
@@ -418,17 +419,15 @@ impl Consumers {
             };
             let returns = asked && subscriber.pause() == Pause::None && subscriber.has_credit();
             if returns {
-                back.push((*id, subscriber.priority));
+                turns.join(*id, subscriber.priority);
+                has_returned = true;
             }
             !returns
         });
-        for (id, priority) in &back {
-            self.turns.join(*id, *priority);
-        }
         if self.active.is_none() {
             self.activate_next();
         }
-        !back.is_empty()
+        has_returned
     }
 
     /// Resumes a group that is below its limit again or has no limit any more.

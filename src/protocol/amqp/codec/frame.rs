@@ -9,7 +9,7 @@ pub(crate) const OVERHEAD: usize = 8;
 const BEFORE: usize = 7;
 
 /// The last octet of a frame.
-const END: u8 = 0xce;
+pub(super) const END: u8 = 0xce;
 
 /// The protocol header of AMQP 0-9-1, which a client sends first.
 pub(crate) const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
@@ -86,10 +86,16 @@ pub(crate) fn write<E>(
     let [high, low] = channel.to_be_bytes();
     to.extend_from_slice(&[kind, high, low, 0, 0, 0, 0]);
     write(to)?;
-    let size = (to.len() - start - BEFORE) as u32;
-    to[start + 3..start + BEFORE].copy_from_slice(&size.to_be_bytes());
+    set_size(start, to);
     to.push(END);
     Ok(())
+}
+
+/// Writes the size of the payload into a frame that begins at `start` and whose end is to come.
+#[inline]
+pub(super) fn set_size(start: usize, to: &mut [u8]) {
+    let size = (to.len() - start - BEFORE) as u32;
+    to[start + 3..start + BEFORE].copy_from_slice(&size.to_be_bytes());
 }
 
 /// Writes a frame with a method.

@@ -204,4 +204,15 @@ impl<'a> Method<'a> {
             Some(method) => Ok(method),
         }
     }
+
+    /// The tag and the bit `multiple` of a payload that is a `basic.ack`, which comes for every
+    /// message.
+    #[inline]
+    pub(crate) fn read_ack(payload: &[u8]) -> Option<(u64, bool)> {
+        let [0, 60, 0, 80, tag @ .., bits] = payload else {
+            return None;
+        };
+        let tag = u64::from_be_bytes(tag.try_into().ok()?);
+        Some((tag, bits & 1 == 1))
+    }
 }

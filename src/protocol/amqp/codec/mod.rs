@@ -8,8 +8,10 @@
 //! - `properties`: content headers.
 //! - `method`: the methods.
 //! - `frame`: frames.
+//! - `delivery`: deliveries with their content.
 //! - `malformed`: the reasons why octets are no AMQP.
 
+mod delivery;
 mod field;
 pub(super) mod frame;
 mod malformed;
@@ -20,6 +22,7 @@ mod table;
 mod tests;
 
 pub(super) use self::{
+    delivery::Delivery,
     malformed::Malformed,
     method::{Method, MethodFault, MethodId},
     properties::{BASIC, ContentHeader, write_header},

@@ -179,10 +179,30 @@ pub(crate) fn write_header(
     BASIC.write(to);
     0_u16.write(to);
     body_size.write(to);
+    write_properties(properties, to)
+}
+
+/// Writes the flags and the values of properties.
+///
+/// # Errors
+/// Those of [`write_header`].
+#[inline]
+pub(super) fn write_properties(
+    properties: &Properties,
+    to: &mut Vec<u8>,
+) -> Result<(), NotEncodable> {
     if let Some(octets) = properties.octets() {
         to.extend_from_slice(octets);
         return Ok(());
     }
+    if properties.is_absent() {
+        0_u16.write(to);
+        return Ok(());
+    }
+    write_list(properties, to)
+}
+
+fn write_list(properties: &Properties, to: &mut Vec<u8>) -> Result<(), NotEncodable> {
     let place = to.len();
     0_u16.write(to);
     if properties.present() == 0 {

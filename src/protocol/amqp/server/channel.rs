@@ -2,16 +2,21 @@
 
 use std::{future::Future, pin::Pin};
 
-use super::{content::Content, fault::Fault, output::Output, publisher::Publisher};
+use super::{
+    content::{Content, Whole},
+    fault::Fault,
+    output::Output,
+    publisher::{Publish, Publisher},
+};
 use crate::{
     model::{
         descriptions::{Exchange, Queue},
         error::{Error, Result},
         field_value::FieldTable,
     },
-    protocol::amqp::codec::Method,
+    protocol::amqp::codec::{Method, MethodId},
     session::{
-        channel::{Channel, ConsumeOptions, IfEmpty, IfUnused},
+        channel::{Channel, ConsumeOptions, IfEmpty, IfUnused, RouteAtOnce},
         requeue::Requeue,
     },
 };
@@ -21,7 +26,9 @@ pub(super) struct ServerChannel {
     pub(super) number: u16,
     pub(super) channel: Channel,
     pub(super) content: Content,
-    /// Since the first publish.
+    /// The route of the last message. It is forgotten with every method but the frequent ones.
+    pub(super) last_route: Option<RouteAtOnce>,
+    /// Since the first publish that was not done at once.
     pub(super) publisher: Option<Publisher>,
     /// A transaction that waits for the disk.
     pub(super) commit: Option<Commit>,
@@ -31,6 +38,9 @@ pub(super) struct ServerChannel {
 
 /// The commit of a transaction.
 pub(super) type Commit = Pin<Box<dyn Future<Output = Result> + Send>>;
+
+/// The method that acknowledges deliveries.
+const ACK: MethodId = (60, 80);
 
 fn if_unused(flag: bool) -> IfUnused {
     match flag {
@@ -63,6 +73,45 @@ impl ServerChannel {
     #[inline]
     pub(super) fn answer(&self, no_wait: bool, method: &Method<'_>, output: &mut Output) {
         output.answer(self.number, no_wait, method);
+    }
+
+    /// Acts on one of the two methods that come with every message: the beginning of a message with
+    /// the address of the one before, or the acknowledgement of one. `false` if it is another one.
+    #[inline]
+    pub(super) fn frequent_method(&mut self, method: &[u8]) -> Result<bool, Fault> {
+        if self.content.begin_again(method) {
+            return Ok(true);
+        }
+        // The tag 0 has meanings of its own.
+        let Some((tag @ 1.., multiple)) = Method::read_ack(method) else {
+            return Ok(false);
+        };
+        let acked = self.channel.basic_ack(tag, multiple.into());
+        acked.map_err(|error| Fault::of(&error, ACK))?;
+        Ok(true)
+    }
+
+    /// Publishes a message. `false` if it cannot be done at once. The publisher has it then.
+    #[inline]
+    pub(super) fn publish(&mut self, (properties, body): Whole) -> bool {
+        let (exchange, key, options) = self.content.address();
+        let (core, last) = (self.channel.core(), &mut self.last_route);
+        let address = (exchange, key);
+        let at_once = core.publish_by_last_route(last, address, body, properties, options);
+        let Err((body, properties)) = at_once else {
+            return true;
+        };
+        let message = Publish {
+            exchange: exchange.to_owned(),
+            routing_key: key.to_owned(),
+            options,
+            properties,
+            body,
+        };
+        let publisher = &mut self.publisher;
+        let publisher = publisher.get_or_insert_with(|| Publisher::new(&self.channel));
+        publisher.begin(message);
+        false
     }
 
     /// A method that is answered at once.

@@ -18,6 +18,8 @@ pub(super) const PUBLISH: MethodId = (60, 40);
 #[derive(Default)]
 pub(super) struct Content {
     expects: Expects,
+    /// The octets of the last `basic.publish`.
+    method: Vec<u8>,
     exchange: String,
     routing_key: String,
     options: PublishOptions,
@@ -58,14 +60,26 @@ impl Content {
         (&self.exchange, &self.routing_key, self.options)
     }
 
-    /// Begins a message.
+    /// Begins a message, if its method has the octets of the one before. Most have one address.
+    #[inline]
+    pub(super) fn begin_again(&mut self, method: &[u8]) -> bool {
+        let is_same = self.method == method && !method.is_empty();
+        if is_same {
+            self.expects = Expects::Header;
+        }
+        is_same
+    }
+
+    /// Begins a message. `method` has the octets of its method.
     pub(super) fn begin(
         &mut self,
+        method: &[u8],
         exchange: &str,
         routing_key: &str,
         [mandatory, immediate]: [bool; 2],
     ) {
-        // Most messages have the address of the one before, and all use its memory again.
+        // All messages use the memory of the one before.
+        method.clone_into(&mut self.method);
         exchange.clone_into(&mut self.exchange);
         routing_key.clone_into(&mut self.routing_key);
         let mut options = PublishOptions::new();

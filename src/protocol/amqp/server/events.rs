@@ -1,5 +1,7 @@
 //! The events of the broker, as the peer is told them.
 
+use std::mem;
+
 use super::{
     channel,
     output::Output,
@@ -7,9 +9,10 @@ use super::{
 };
 use crate::{
     model::error::{CancelReason, Error},
-    protocol::amqp::codec::Method,
+    protocol::amqp::codec::{Delivery, Method},
     session::{
         channel::{ChannelDelivery, ConfirmOutcome, Event},
+        events::note_reads,
         receive::RecvError,
         requeue::Requeue,
     },
@@ -35,10 +38,10 @@ impl Session {
                     later = Some(Event::Delivery(delivery));
                     break;
                 }
-                event => self.event(other, event, output),
+                event => self.event(other, &event, output),
             }
         }
-        let exchange = got.exchange();
+        let exchange = got.exchange_name();
         let answer = Method::BasicGetOk {
             delivery_tag: got.delivery_tag(),
             redelivered: got.redelivered(),
@@ -46,17 +49,40 @@ impl Session {
             routing_key: got.routing_key().into(),
             message_count: channel::count(got.message_count()),
         };
-        self.message(number, got, &answer, output);
+        let is_sent = got.content().is_ok_and(|(properties, body)| {
+            let written = output.content(number, &answer, properties, &body);
+            written.is_ok()
+        });
+        self.note_sent(number, got.delivery_tag(), is_sent);
         if let Some(event) = later {
-            self.event(number, event, output);
+            self.event(number, &event, output);
         }
     }
 
     /// Sends all events that are there.
     pub(super) fn drain(&mut self, output: &mut Output) {
         while let Some((number, event)) = self.next_event() {
-            self.event(number, event, output);
+            self.event(number, &event, output);
         }
+    }
+
+    /// Sends the events that were taken together, while there is room.
+    pub(super) fn tell_taken(&mut self, output: &mut Output) {
+        let mut taken = mem::take(&mut self.taken);
+        let mut told = 0;
+        for (number, event) in &taken {
+            if output.is_full() {
+                break;
+            }
+            if let Event::Delivery(delivery) = event {
+                delivery.show_taps();
+            }
+            self.event(*number, event, output);
+            told += 1;
+        }
+        note_reads(taken.iter().take(told).map(|(_, event)| event));
+        drop(taken.drain(..told));
+        self.taken = taken;
     }
 
     /// The error of a connection that the broker has ended, by the reason in its stream. A method
@@ -80,18 +106,22 @@ impl Session {
 
     /// Tells the peer of an event.
     #[inline]
-    pub(super) fn event(&mut self, number: u16, event: Event, output: &mut Output) {
+    pub(super) fn event(&mut self, number: u16, event: &Event, output: &mut Output) {
         match event {
             Event::Delivery(delivery) => {
-                let exchange = delivery.exchange();
-                let method = Method::BasicDeliver {
+                let exchange = delivery.exchange_name();
+                let delivered = Delivery {
                     consumer_tag: delivery.consumer_tag(),
                     delivery_tag: delivery.delivery_tag(),
                     redelivered: delivery.redelivered(),
                     exchange: &exchange,
-                    routing_key: delivery.routing_key().into(),
+                    routing_key: delivery.routing_key(),
                 };
-                self.message(number, &delivery, &method, output);
+                let is_sent = delivery.content().is_ok_and(|(properties, body)| {
+                    let written = output.delivery(number, &delivered, properties, &body);
+                    written.is_ok()
+                });
+                self.note_sent(number, delivered.delivery_tag, is_sent);
             }
             Event::Return(returned) => {
                 let method = Method::BasicReturn {
@@ -132,7 +162,7 @@ impl Session {
             Event::Cancelled { consumer_tag, .. } => {
                 if self.capabilities.consumer_cancel_notify {
                     let cancel = Method::BasicCancel {
-                        consumer_tag: &consumer_tag,
+                        consumer_tag,
                         no_wait: true,
                     };
                     output.method(number, &cancel);
@@ -141,24 +171,13 @@ impl Session {
         }
     }
 
-    /// Sends a message. One that AMQP cannot carry is rejected: a [`Local`](crate::Local), or one
-    /// with a property that is too long.
+    /// Notes whether a message was sent. One that AMQP cannot carry is rejected: a
+    /// [`Local`](crate::Local), or one with a property that is too long.
     #[inline]
-    fn message(
-        &mut self,
-        number: u16,
-        delivery: &ChannelDelivery,
-        method: &Method<'_>,
-        output: &mut Output,
-    ) {
-        let is_sent = delivery.body().is_ok_and(|body| {
-            let properties = delivery.properties();
-            output.content(number, method, properties, &body).is_ok()
-        });
+    fn note_sent(&mut self, number: u16, delivery_tag: u64, is_sent: bool) {
         let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return;
         };
-        let delivery_tag = delivery.delivery_tag();
         match is_sent {
             true => channel.last_sent = channel.last_sent.max(delivery_tag),
             // With auto-ack it is settled already.

@@ -3,7 +3,7 @@
 use crate::{
     message::properties::Properties,
     model::bytes::Bytes,
-    protocol::amqp::codec::{Method, NotEncodable, frame, write_header},
+    protocol::amqp::codec::{Delivery, Method, NotEncodable, frame, write_header},
 };
 
 /// How many octets are kept ready. With more, no event is taken and no input, until the driver has
@@ -67,6 +67,21 @@ impl Output {
             Err(_) => self.octets.truncate(start),
         }
         written
+    }
+
+    /// Writes a delivery with its content.
+    ///
+    /// # Errors
+    /// Those of [`content`](Self::content).
+    #[inline]
+    pub(super) fn delivery(
+        &mut self,
+        channel: u16,
+        delivery: &Delivery<'_>,
+        properties: &Properties,
+        body: &Bytes,
+    ) -> Result<(), NotEncodable> {
+        delivery.write(channel, properties, body, self.most, &mut self.octets)
     }
 
     pub(super) fn heartbeat(&mut self) {

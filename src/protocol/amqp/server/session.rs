@@ -8,10 +8,9 @@ use std::{
 use super::{
     channel::{self, ServerChannel},
     config::ServerConfig,
-    content::{Content, Expects, PUBLISH, Whole},
+    content::{Content, Expects, PUBLISH},
     fault::{self, Fault},
     output::Output,
-    publisher::{Publish, Publisher},
 };
 use crate::{
     model::{error::Result, field_value::FieldTable},
@@ -58,7 +57,7 @@ pub(super) struct Session {
     pub(super) channels: BTreeMap<u16, Slot>,
     events: Events<(u16, Event)>,
     /// Events that were taken from the stream together.
-    taken: VecDeque<(u16, Event)>,
+    pub(super) taken: VecDeque<(u16, Event)>,
     /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
     /// is done before it.
     waiting: Option<u16>,
@@ -77,8 +76,8 @@ pub(super) enum Slot {
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
 
-/// How many events are taken together, since each time takes the lock of their stream.
-const TOGETHER: usize = 16;
+/// The capacity for events that an idle connection keeps.
+const IDLE: usize = 64;
 
 /// The method whose answer waits for the disk.
 const COMMIT: MethodId = (90, 20);
@@ -135,14 +134,32 @@ impl Session {
             Expects::Header => channel.content.header(frame, self.max_message_size)?,
             Expects::Body => channel.content.body(frame)?,
             Expects::Method => {
+                if frame.kind == frame::METHOD && channel.frequent_method(frame.payload)? {
+                    return Ok(());
+                }
                 let method = method(frame)?;
+                if let Method::BasicPublish {
+                    exchange,
+                    routing_key: key,
+                    mandatory_immediate: bits,
+                    ..
+                } = &method
+                {
+                    let content = &mut channel.content;
+                    content.begin(frame.payload, exchange, &key.0, *bits);
+                    return Ok(());
+                }
+                channel.last_route = None;
                 return self.method(frame.channel, method, output);
             }
         };
         match whole {
             Some(message) => {
                 self.unfinished -= before;
-                self.publish(frame.channel, message, output)
+                match channel.publish(message) {
+                    true => Ok(()),
+                    false => self.go_on(frame.channel, &mut noop(), output),
+                }
             }
             None => {
                 self.unfinished += channel.content.len() - before;
@@ -184,6 +201,7 @@ impl Session {
             number,
             channel,
             content: Content::default(),
+            last_route: None,
             publisher: None,
             commit: None,
             last_sent: 0,
@@ -251,17 +269,6 @@ impl Session {
         let id = method.id();
         let failed = |error| Fault::of(&error, id);
         match method {
-            Method::BasicPublish {
-                exchange,
-                routing_key,
-                mandatory_immediate,
-                ..
-            } => {
-                channel
-                    .content
-                    .begin(exchange, &routing_key.0, mandatory_immediate);
-                Ok(())
-            }
             Method::BasicGet { queue, no_ack, .. } => {
                 let mode = match no_ack {
                     true => AckMode::Auto,
@@ -286,8 +293,7 @@ impl Session {
                 let committing = channel.channel.clone();
                 let commit = async move { committing.tx_commit_async().await };
                 channel.commit = Some(Box::pin(commit));
-                let mut context = Context::from_waker(Waker::noop());
-                self.go_on(number, &mut context, output)
+                self.go_on(number, &mut noop(), output)
             }
             // The peer has seen the deliveries that return.
             Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
@@ -327,36 +333,6 @@ impl Session {
         }
     }
 
-    /// Publishes a message, or lets it wait.
-    fn publish(
-        &mut self,
-        number: u16,
-        (properties, body): Whole,
-        output: &mut Output,
-    ) -> Result<(), Fault> {
-        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
-            return Ok(());
-        };
-        let (exchange, key, options) = channel.content.address();
-        let core = channel.channel.core();
-        let at_once = core.publish_at_once(exchange, key, body, properties, options);
-        let Err((body, properties)) = at_once else {
-            return Ok(());
-        };
-        let message = Publish {
-            exchange: exchange.to_owned(),
-            routing_key: key.to_owned(),
-            options,
-            properties,
-            body,
-        };
-        let publisher = &mut channel.publisher;
-        let publisher = publisher.get_or_insert_with(|| Publisher::new(&channel.channel));
-        publisher.begin(message);
-        let mut context = Context::from_waker(Waker::noop());
-        self.go_on(number, &mut context, output)
-    }
-
     /// Goes on with the publish or the commit of a channel. All input waits for its end.
     fn go_on(
         &mut self,
@@ -390,9 +366,13 @@ impl Session {
     /// The next event, if it is there.
     pub(super) fn next_event(&mut self) -> Option<(u16, Event)> {
         if self.taken.is_empty() {
-            self.events.drain_into(&mut self.taken, TOGETHER);
+            self.events.take_run(&mut self.taken);
         }
-        self.taken.pop_front()
+        let (number, event) = self.taken.pop_front()?;
+        if let Event::Delivery(delivery) = &event {
+            delivery.note_read();
+        }
+        Some((number, event))
     }
 
     /// Goes on with what waits, and sends events while there is room.
@@ -407,14 +387,20 @@ impl Session {
             gone_on.map_err(|fault| (number, fault))?;
         }
         while !output.is_full() {
-            if let Some((number, event)) = self.next_event() {
-                self.event(number, event, output);
+            if self.taken.is_empty() {
+                self.events.take_run(&mut self.taken);
+            }
+            if !self.taken.is_empty() {
+                self.tell_taken(output);
                 continue;
             }
             match self.events.poll_recv(context) {
-                Poll::Ready(Ok((number, event))) => self.event(number, event, output),
+                Poll::Ready(Ok((number, event))) => self.event(number, &event, output),
                 Poll::Ready(Err(error)) => return Err((0, Fault::of(&self.end(&error), (0, 0)))),
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.taken.shrink_to(IDLE);
+                    break;
+                }
             }
         }
         Ok(())
@@ -426,6 +412,11 @@ impl Drop for Session {
         // The connection may have ended already, with the broker for example.
         let _ = self.connection.close();
     }
+}
+
+/// The context of a first try. What waits is polled again, with the waker of the driver.
+fn noop() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// The method in a frame.
