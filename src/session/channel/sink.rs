@@ -54,8 +54,9 @@ impl ConsumerSink for ChannelSink {
                 Some(envelope)
             }
             false => {
-                let another = envelope.another();
-                let copy = another.or_else(|| envelope.share().ok());
+                let another = envelope.body().another();
+                let copy = another.map(|body| envelope.with_body(body));
+                let copy = copy.or_else(|| envelope.share().ok());
                 let handle = state.ledger.spare_handles.take(&self.origin);
                 let handle = handle.unwrap_or_else(|| Arc::clone(&origin));
                 state.ledger.enter(delivery_tag, handle, envelope, due);
