@@ -43,7 +43,7 @@ fn main() -> Result {
         .routing_key("jobs")
         .build()?
         .publish("poster".to_owned())?;
-    let count = lost.len();
+    let count = lost.len()?;
     println!("nobody prints at 'jobs.v3': the dead-letter queue has {count} message");
     assert_eq!(count, 1);
     Ok(())

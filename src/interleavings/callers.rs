@@ -229,7 +229,9 @@ impl Backend for Remote {
         None
     }
 
-    fn replace(&self, _: u64, _: Outbound, _: Move) {}
+    fn replace(&self, _: u64, _: Outbound, _: Move) -> Result {
+        Ok(())
+    }
 }
 
 fn client(connection: &Connection) -> Client {

@@ -128,7 +128,11 @@ pub(crate) trait Backend: Send + Sync {
     /// Publishes a message in place of a delivery, and acknowledges the delivery when the engine
     /// has confirmed the message. If it does not, the delivery is rejected. `under_way` is dropped
     /// then, for which a shutdown waits.
-    fn replace(&self, delivery: u64, message: Outbound, under_way: Move);
+    ///
+    /// # Errors
+    /// Those of [`settle`](Self::settle), and the message is not published: the delivery comes
+    /// again.
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) -> Result;
 
     /// Closes the connection. Everything under way ends.
     fn close(&self);

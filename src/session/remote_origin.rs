@@ -110,28 +110,31 @@ impl RemoteOrigin {
         };
         let mut settled = Ok(());
         for envelope in envelopes {
-            let is_rejected = settlement == RemoteSettlement::Reject;
-            if !is_rejected || !self.dead_letter(envelope, vhost, queue) {
-                settled = settled.and(self.settle(envelope, settlement));
-            }
+            let buried = match settlement {
+                RemoteSettlement::Reject => self.dead_letter(envelope, vhost, queue),
+                RemoteSettlement::Ack | RemoteSettlement::Requeue => None,
+            };
+            settled = settled.and(buried.unwrap_or_else(|| self.settle(envelope, settlement)));
             self.count(1, envelope.size());
         }
         settled.and(answer)
     }
 
     /// Publishes the dead letter of a rejected message itself, if the message has headers that it
-    /// came without: a rejection carries none. `false` if the engine is to do it.
-    fn dead_letter(&self, envelope: &Envelope, vhost: &VirtualHost, queue: &Name) -> bool {
-        let Some(meta) = envelope.meta().filter(|meta| meta.is_annotated) else {
-            return false;
-        };
-        let (Some(delivery), Some((exchange, own_key)), Ok(body)) = (
-            meta.delivery,
-            self.backend.dead_letters_of(queue),
-            envelope.encode(),
-        ) else {
-            return false;
-        };
+    /// came without: a rejection carries none. `None` if the engine is to do it.
+    ///
+    /// # Errors
+    /// Those of [`Backend::replace`].
+    fn dead_letter(
+        &self,
+        envelope: &Envelope,
+        vhost: &VirtualHost,
+        queue: &Name,
+    ) -> Option<Result> {
+        let meta = envelope.meta().filter(|meta| meta.is_annotated)?;
+        let delivery = meta.delivery?;
+        let (exchange, own_key) = self.backend.dead_letters_of(queue)?;
+        let body = envelope.encode().ok()?;
         let published_to = vhost.exchange_names().name(envelope.origin());
         let death = Death {
             reason: DeathReason::Rejected,
@@ -148,14 +151,14 @@ impl RemoteOrigin {
             exchange,
             routing_key: key.unwrap_or_default(),
             mandatory: false,
-            waits: true,
+            // The next connection delivers the message again.
+            waits: false,
             properties: buried.properties,
             body,
             expires: None,
         };
         let under_way = vhost.drain().begin_move();
-        self.backend.replace(delivery, letter, under_way);
-        true
+        Some(self.backend.replace(delivery, letter, under_way))
     }
 
     /// The consumer has ended: the engine gets back what the consumer has not seen.

@@ -18,7 +18,7 @@ use std::{
 use futures_lite::future::block_on;
 use leveret::{
     Backoff, Broker, CancelReason, Credentials, Error, Exchange, Message, Queue, RecvTimeoutError,
-    TryRecvError, Unconfirmed,
+    Unconfirmed,
     channel::{Event, Events},
 };
 
@@ -199,97 +199,6 @@ fn what_this_program_declared_is_declared_again() {
         // It waits for the next connection.
         assert_eq!(engine.broker.purge(&exclusive).unwrap(), 0);
     }
-}
-
-#[test]
-fn waits_end_in_time_without_a_connection() {
-    let Some((engine, proxy)) = behind_proxy() else {
-        return;
-    };
-    let queue = engine.queue("q");
-    let producer = engine.broker.producer::<u32>(&queue).unwrap();
-    let consumer = engine.broker.consumer::<u32>(&queue).unwrap();
-    let simple = engine.broker.simple_queue::<u32>(&queue).unwrap();
-    proxy.close();
-    let begin = Instant::now();
-    let (error, payload) = producer.publish_timeout(1, SHORT).unwrap_err().into_parts();
-    assert_eq!((error, payload), (Error::Timeout, Some(1)));
-    assert!(matches!(
-        consumer.recv_timeout(SHORT),
-        Err(RecvTimeoutError::Timeout)
-    ));
-    assert!(matches!(
-        simple.get_timeout(SHORT),
-        Err(RecvTimeoutError::Timeout)
-    ));
-    assert!(begin.elapsed() < LONG);
-    proxy.open();
-    // The message goes out with the next connection.
-    assert_eq!(*consumer.recv_timeout(LONG).unwrap(), 1);
-}
-
-#[test]
-fn a_try_waits_for_no_connection() {
-    let Some((engine, proxy)) = behind_proxy() else {
-        return;
-    };
-    let queue = engine.queue("q");
-    let producer = engine.broker.producer::<u32>(&queue).unwrap();
-    let simple = engine.broker.simple_queue::<u32>(&queue).unwrap();
-    assert_eq!(producer.try_publish(1).unwrap().routed, 1);
-    simple.try_put(2).unwrap();
-    assert!(
-        producer
-            .try_publish_batch(3..5)
-            .iter()
-            .all(|result| result.is_ok())
-    );
-    assert_eq!(simple.try_get().unwrap().ack_into().unwrap(), 1);
-    // An acknowledgement has no answer. This has one, and comes behind it.
-    engine.broker.declare(&queue).unwrap();
-    let events = engine.broker.vhost("/").unwrap().events();
-    proxy.close();
-    await_loss(&events);
-    let (error, payload) = producer.try_publish(5).unwrap_err().into_parts();
-    assert!(is_lost(&error, &proxy), "{error}");
-    assert_eq!(payload, Some(5));
-    let (error, payload) = simple.try_put(6).unwrap_err().into_parts();
-    assert!(is_lost(&error, &proxy), "{error}");
-    assert_eq!(payload, Some(6));
-    for result in producer.try_publish_batch(7..9) {
-        assert!(is_lost(result.unwrap_err().error(), &proxy));
-    }
-    assert!(matches!(simple.try_get(), Err(TryRecvError::Empty)));
-    // An outage is no empty queue.
-    assert!(is_lost(&simple.len().unwrap_err(), &proxy));
-    assert!(is_lost(&simple.is_empty().unwrap_err(), &proxy));
-    assert!(is_lost(&simple.purge().unwrap_err(), &proxy));
-    proxy.open();
-    // They are not sent later.
-    let mut left = Vec::new();
-    while left.len() < 3 {
-        left.push(simple.get_timeout(LONG).unwrap().ack_into().unwrap());
-    }
-    assert_eq!(left, [2, 3, 4]);
-    assert!(matches!(
-        simple.get_timeout(SHORT),
-        Err(RecvTimeoutError::Timeout)
-    ));
-}
-
-#[test]
-fn a_worker_reports_without_a_connection() {
-    let Some((engine, proxy)) = behind_proxy() else {
-        return;
-    };
-    let queue = engine.queue("q");
-    let worker = engine.broker.worker::<u32>(&queue);
-    let worker = worker.handler(|_, _| {}).spawn().unwrap();
-    let events = engine.broker.vhost("/").unwrap().events();
-    proxy.close();
-    await_loss(&events);
-    assert_eq!(worker.report().left, []);
-    proxy.open();
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod encrypted;
 mod engine;
 #[cfg(feature = "rabbitmq")]
 mod losing;
+#[cfg(feature = "rabbitmq")]
+mod outage;
 mod patterns;
 #[cfg(feature = "rabbitmq")]
 mod processes;

@@ -84,8 +84,7 @@ impl RabbitMq {
     fn find() -> Option<RabbitMq> {
         static IN_USE: Mutex<()> = Mutex::new(());
         let url = match env::var("LEVERET_RABBITMQ") {
-            // The programs expect a path, which is the virtual host.
-            Ok(url) => format!("{}//", url.trim_end_matches('/')),
+            Ok(url) => with_path(url),
             Err(_) => {
                 let address = ("127.0.0.1", 5672).to_socket_addrs().ok()?.next()?;
                 TcpStream::connect(address).ok()?;
@@ -95,6 +94,28 @@ impl RabbitMq {
         // A test that has failed leaves queues behind, which the next one deletes.
         let alone = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
         Some(RabbitMq { url, _alone: alone })
+    }
+}
+
+/// The programs expect a path, which is the virtual host.
+fn with_path(url: String) -> String {
+    let address = url.split_once("://").map_or(&*url, |(_, address)| address);
+    match address.split_once('/') {
+        Some((_, path)) if !path.is_empty() => url,
+        _ => format!("{}//", url.trim_end_matches('/')),
+    }
+}
+
+#[test]
+fn a_url_without_a_path_gets_the_one_of_the_default_virtual_host() {
+    for url in [
+        "amqp://guest:guest@host:5672",
+        "amqp://guest:guest@host:5672/",
+    ] {
+        assert_eq!(with_path(url.to_owned()), "amqp://guest:guest@host:5672//");
+    }
+    for url in ["amqp://host//", "amqp://host/tests", "amqp://host/%2F"] {
+        assert_eq!(with_path(url.to_owned()), url);
     }
 }
 

@@ -9,7 +9,11 @@ use std::{
 use super::{SECOND, fake::Fake};
 use crate::{
     handles::broker::{Broker, Credentials},
-    model::{descriptions::Queue, error::Result, name::Name},
+    model::{
+        descriptions::Queue,
+        error::{Error, Result},
+        name::Name,
+    },
     session::{
         backend::{Connected, Engine},
         broker_core::BrokerCore,
@@ -94,4 +98,22 @@ fn a_shutdown_waits_for_a_dead_letter_that_this_program_publishes() {
     assert!(!ending.join().unwrap());
     assert_eq!(server.purge("q").unwrap(), 0);
     assert_eq!(server.purge("dead").unwrap(), 1);
+}
+
+#[test]
+fn a_shutdown_waits_for_no_dead_letter_of_a_lost_connection() {
+    let server = Broker::new();
+    let fake = Fake::connect(&server);
+    let client = client_of(&fake);
+    client.declare(&Queue::new("dead")).unwrap();
+    fake.bury_in("dead");
+    let consumer = client.consumer::<u32>("q").unwrap();
+    server.producer::<u32>("q").unwrap().publish(1).unwrap();
+    let mut info = consumer.recv_timeout(SECOND).unwrap().into_info();
+    info.add_header("x-why", "a test");
+    fake.lose();
+    assert_eq!(info.nack(Requeue::No), Err(Error::ConnectionClosed));
+    assert!(!client.shutdown(SECOND).unwrap().timed_out);
+    assert_eq!(server.purge("q").unwrap(), 1);
+    assert_eq!(server.purge("dead").unwrap(), 0);
 }

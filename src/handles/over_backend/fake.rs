@@ -450,13 +450,15 @@ impl Backend for Fake {
         queue.map(|queue| (Name::empty(), Some(queue)))
     }
 
-    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) {
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) -> Result {
+        self.check_up()?;
         let (publishing, consuming) = (self.publishing.clone(), self.consuming.clone());
         drop(self.start(move || {
             publish(&publishing, message).unwrap_or_else(|_| panic!("it is not published"));
             consuming.basic_ack(delivery, Multiple::No).unwrap();
             drop(under_way);
         }));
+        Ok(())
     }
 
     fn close(&self) {

@@ -14,7 +14,7 @@ use crate::{
     message::{codec::Codec, properties::Properties},
     model::{
         bytes::Bytes,
-        error::{CodecError, Error, Result},
+        error::{Error, Result},
         name::Name,
     },
 };
@@ -26,11 +26,7 @@ pub trait Departing: Send + Sync {
     ///
     /// # Errors
     /// The reason why the message stays in the process.
-    fn depart(
-        &self,
-        given: &Properties,
-        exit: &dyn Exit,
-    ) -> std::result::Result<&Departed, CodecError>;
+    fn depart(&self, given: &Properties, exit: &dyn Exit) -> Result<&Departed>;
 }
 
 /// A message as a program outside sees it.

@@ -404,26 +404,13 @@ impl Client {
 
     #[cold]
     fn unpublished(&self, error: PublishError<Request>) -> RpcError {
-        let (error, request) = error.into_parts();
-        match error {
+        match error.into_parts().0 {
             Error::NoRoute { .. } | Error::NotFound { .. } => RpcError::NoServer {
                 target: self.target.text(),
             },
             Error::Timeout => RpcError::Timeout,
-            // A request whose time is over does not leave the process.
-            Error::Codec(_) if request.is_some_and(|request| self.is_over(&request)) => {
-                RpcError::Timeout
-            }
             error => RpcError::Broker(error),
         }
-    }
-
-    fn is_over(&self, request: &Request) -> bool {
-        let (Ok(connection), Some(deadline)) = (&self.connection, request.call().head().deadline)
-        else {
-            return false;
-        };
-        deadline <= connection.time().now()
     }
 }
 

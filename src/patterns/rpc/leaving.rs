@@ -8,7 +8,10 @@ use crate::{
         payload::{Departed, Exit, ReplyAddress, ReplyTaker},
         properties::Properties,
     },
-    model::{error::CodecError, version::Version},
+    model::{
+        error::{CodecError, Result},
+        version::Version,
+    },
 };
 
 /// The header with the namespace of a request.
@@ -28,15 +31,16 @@ const LONGEST: u128 = u32::MAX as u128;
 /// was published with. Runs user code.
 ///
 /// # Errors
-/// The arguments cannot be encoded, or a server has them.
+/// [`Error::Codec`](crate::Error::Codec) if the arguments cannot be encoded, or a server has them;
+/// those of [`Exit::reply_address`].
 pub(super) fn departed(
     call: &Arc<dyn AnyCall>,
     given: &Properties,
     exit: &dyn Exit,
-) -> Result<(Departed, Option<Arc<dyn ReplyAddress>>), CodecError> {
+) -> Result<(Departed, Option<Arc<dyn ReplyAddress>>)> {
     let head = call.head();
     let Some(octets) = call.show(&mut |_| false) else {
-        return Err(CodecError::new("", "the arguments cannot be encoded"));
+        return Err(CodecError::new("", "the arguments cannot be encoded").into());
     };
     let mut properties = given.clone();
     properties.content_type = octets.content_type().map(str::to_owned);
@@ -65,8 +69,7 @@ pub(super) fn departed(
     let mut replies = None;
     if head.replies != Wanted::None {
         let caller: Arc<dyn ReplyTaker> = Arc::<dyn AnyCall>::clone(call);
-        let address = exit.reply_address(Arc::downgrade(&caller));
-        let address = address.map_err(|error| CodecError::new("", error))?;
+        let address = exit.reply_address(Arc::downgrade(&caller))?;
         properties.reply_to = Some(address.name().to_string());
         properties.correlation_id = Some(address.key().to_owned());
         replies = Some(address);

@@ -14,7 +14,12 @@ use crate::{
         payload::{Body, Departed, Departing, Exit, Payload, SealedPayload},
         properties::Properties,
     },
-    model::{bytes::Bytes, error::CodecError, field_value::FieldTable, version::Version},
+    model::{
+        bytes::Bytes,
+        error::{CodecError, Error},
+        field_value::FieldTable,
+        version::Version,
+    },
     runtime::sync::atomic::{AtomicBool, Ordering::Release},
 };
 
@@ -89,10 +94,10 @@ impl Drop for Request {
 }
 
 impl Departing for Request {
-    fn depart(&self, given: &Properties, exit: &dyn Exit) -> Result<&Departed, CodecError> {
+    fn depart(&self, given: &Properties, exit: &dyn Exit) -> Result<&Departed, Error> {
         let deadline = self.call.head().deadline;
         if self.call.is_abandoned() || deadline.is_some_and(|deadline| deadline <= exit.now()) {
-            return Err(CodecError::new("", "the caller has given up"));
+            return Err(Error::Timeout);
         }
         if let Some(departed) = self.departed.get() {
             return Ok(departed);

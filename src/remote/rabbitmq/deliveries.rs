@@ -93,18 +93,26 @@ impl Deliveries {
         drop(lost);
     }
 
+    /// The channel of a delivery.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub(super) fn find(&self, delivery: u64) -> Result<Arc<Delivering>, Lost> {
+        let channels = self.channels.lock();
+        let found = channels.get(&channel_of(delivery)).cloned();
+        drop(channels);
+        let is_up = |found: &Arc<Delivering>| found.channel.status().connected();
+        found.filter(is_up).ok_or(Lost)
+    }
+
     /// Settles a delivery. The client sends it in the order of the calls.
     ///
     /// # Errors
     /// [`Lost`].
     pub(super) fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result<(), Lost> {
-        let number = (delivery >> TAG_BITS) as u32;
-        let tag = delivery & ((1 << TAG_BITS) - 1);
-        let delivering = self.channels.lock().get(&number).cloned().ok_or(Lost)?;
+        let delivering = self.find(delivery)?;
         let channel = &delivering.channel;
-        if !channel.status().connected() {
-            return Err(Lost);
-        }
+        let tag = delivery & ((1 << TAG_BITS) - 1);
         // The first poll puts it into line. The rest would wait until it is written.
         let settled = match settlement {
             RemoteSettlement::Ack => {
@@ -125,11 +133,15 @@ impl Deliveries {
         };
         let left = delivering.unsettled.fetch_sub(1, SeqCst) - 1;
         if left <= 0 && delivering.is_over.load(SeqCst) {
-            self.lose(number);
+            self.lose(channel_of(delivery));
         }
         match settled {
             Some(Err(_)) => Err(Lost),
             Some(Ok(())) | None => Ok(()),
         }
     }
+}
+
+fn channel_of(delivery: u64) -> u32 {
+    (delivery >> TAG_BITS) as u32
 }

@@ -9,6 +9,7 @@ use lapin::{
 
 use super::{
     consuming::{self, Consuming, inbound},
+    deliveries::Lost,
     fault,
     fields::checked,
     link::{Link, Live, RemoteLink},
@@ -277,14 +278,16 @@ impl Backend for RemoteLink {
 
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result {
         let settled = self.link.deliveries.settle(delivery, settlement);
-        settled.map_err(|_| self.link.lost_error())
+        settled.map_err(|Lost| self.link.lost_error())
     }
 
     fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)> {
         self.link.topology.lock().dead_letters_of(queue)
     }
 
-    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) {
+    fn replace(&self, delivery: u64, message: Outbound, under_way: Move) -> Result {
+        let found = self.link.deliveries.find(delivery);
+        found.map_err(|Lost| self.link.lost_error())?;
         let published = self.publish(message);
         let link = Arc::clone(&self.link);
         self.spawn(async move {
@@ -296,6 +299,7 @@ impl Backend for RemoteLink {
             let _ = link.deliveries.settle(delivery, settlement);
             drop(under_way);
         });
+        Ok(())
     }
 
     fn close(&self) {

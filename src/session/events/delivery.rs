@@ -9,7 +9,11 @@ use crate::{
         payload::{Departed, Exit},
         properties::Properties,
     },
-    model::{bytes::Bytes, error::CodecError, name::Name},
+    model::{
+        bytes::Bytes,
+        error::{CodecError, Error},
+        name::Name,
+    },
     session::unacked::DeliveryOrigin,
 };
 
@@ -259,7 +263,11 @@ impl ChannelDelivery {
             DeliveredFrom::Queue(origin) => &origin.vhost,
             DeliveredFrom::Reply { vhost, .. } => vhost,
         };
-        Some(departing.depart(envelope.properties(), vhost))
+        let departed = departing.depart(envelope.properties(), vhost);
+        Some(departed.map_err(|error| match error {
+            Error::Codec(error) => error,
+            other => CodecError::new("", other),
+        }))
     }
 
     /// The body of the message. A message that was published as a Rust value is encoded by this
