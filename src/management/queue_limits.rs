@@ -47,7 +47,7 @@ impl Connection {
     ///     numbers.put(number)?;
     /// }
     /// broker.set_queue_limits("q", QueueLimits::new().max_length(3))?;
-    /// assert_eq!(numbers.len(), 3); // the oldest messages are dropped
+    /// assert_eq!(numbers.len()?, 3); // the oldest messages are dropped
     /// broker.declare(&queue)?; // it is still the declared queue
     /// broker.set_queue_limits("q", QueueLimits::new())?;
     /// # Ok::<(), leveret::Error>(())

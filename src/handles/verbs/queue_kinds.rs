@@ -77,9 +77,9 @@ impl Connection {
     /// for job in 0..4 {
     ///     producer.publish(job)?;
     /// }
-    /// assert_eq!(started.len(), 1);
+    /// assert_eq!(started.len()?, 1);
     /// broker.rearm_trigger("jobs")?;
-    /// assert_eq!(started.len(), 2);
+    /// assert_eq!(started.len()?, 2);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn rearm_trigger(&self, queue: &str) -> Result {
