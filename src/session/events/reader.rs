@@ -282,8 +282,8 @@ fn read<E: StreamItem>(event: Result<(u16, Event), CancelReason>) -> Result<E, C
 /// For a session of a wire protocol.
 #[cfg(feature = "amqp")]
 impl Events<(u16, Event)> {
-    /// Gives the first unread events to `run`, which is empty. It moves none of them, and gives none
-    /// only if there are none. The caller notes the reads, by [`note_reads`].
+    /// Gives the first unread events to `run`, which is empty. It moves none of them, and it gives
+    /// none only if there are none. The caller notes the reads, by [`note_reads`].
     pub(crate) fn take_run(&self, run: &mut VecDeque<(u16, Event)>) {
         self.stream().take_run(run);
     }

@@ -76,8 +76,8 @@ impl State {
     }
 }
 
-/// Gives back the memory of a backlog that was read. It comes before each exchange of buffers, since
-/// senders go on with that of the readers.
+/// Gives back the memory of a backlog that was read. It comes before each exchange of buffers,
+/// since senders go on with that of the readers.
 fn trim(read: &mut Sent) {
     if read.is_empty() && read.capacity() > IDLE {
         read.shrink_to(IDLE);

@@ -186,7 +186,7 @@ proptest! {
         }
     }
 
-    /// What comes with every message is read by itself.
+    /// It comes with every message, and has a reader of its own.
     #[test]
     fn an_acknowledgement_is_read_as_any_other_method(
         tag: u64,
