@@ -1,7 +1,7 @@
 //! Consumers are paused and resumed while others publish and receive.
 
 use super::*;
-use crate::handles::select::Select;
+use crate::{handles::select::Select, message::outgoing::Message, runtime::clock::ManualClock};
 
 #[test]
 fn what_a_paused_consumer_has_goes_to_the_one_that_receives() {
@@ -115,5 +115,34 @@ fn a_strict_receiver_that_takes_from_an_earlier_queue_passes_its_wake_on() {
             producer.publish(id).unwrap();
         }
         assert_eq!(sorted(join(receiving)), [0, 1]);
+    });
+}
+
+#[test]
+fn a_message_that_is_first_after_the_end_of_a_pause_expires_in_time() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let queue = queue().dead_letter_exchange("");
+        let queue = queue.dead_letter_routing_key("expired");
+        let expired = broker.simple_queue::<u32>("expired").unwrap();
+        let producer = broker.producer::<u32>(&queue).unwrap();
+        let builder = broker.consumer_builder::<u32>(&queue);
+        let consumer = Arc::new(builder.prefetch(1).build().unwrap());
+        consumer.pause();
+        producer.publish(0).unwrap();
+        let resuming = thread::spawn({
+            let consumer = Arc::clone(&consumer);
+            move || consumer.resume()
+        });
+        let time = Duration::from_millis(10);
+        producer
+            .publish_message(Message::new(1).expiration(time))
+            .unwrap();
+        resuming.join().unwrap();
+        clock.advance(time);
+        // Without a timer it would stay behind the message that the consumer has.
+        assert_eq!(*expired.get().unwrap(), 1);
+        assert_eq!(*consumer.recv().unwrap(), 0);
     });
 }

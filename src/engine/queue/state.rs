@@ -489,7 +489,8 @@ impl QueueState {
                 None => break,
             }
         }
-        if now != 0 {
+        // A message that expires may have come since the queue was found to be without time.
+        if now != 0 || self.timing.has_deadlines() {
             self.schedule(effects);
         }
         self.admit_publishers(effects);

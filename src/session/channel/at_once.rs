@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use super::{ChannelCore, ChannelState, PublishMode, PublishOptions, PublishOutcome};
+#[cfg(feature = "amqp")]
+use crate::runtime::sync::atomic::Ordering::SeqCst;
 use crate::{
     engine::vhost::{Published, REPLY_TO},
     message::{
@@ -16,7 +18,6 @@ use crate::{
         properties::{Properties, PropertyList},
     },
     model::{bytes::Bytes, field_value::FieldTable},
-    runtime::sync::atomic::Ordering::SeqCst,
     session::publisher::CachedRoute,
 };
 
@@ -192,7 +193,7 @@ fn are_plain(properties: &PropertyList) -> bool {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use std::{
-        sync::atomic::AtomicUsize,
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
         time::{Duration, Instant, SystemTime},
     };
 

@@ -37,6 +37,9 @@ impl ConsumerSink for ChannelSink {
             return false;
         };
         if !core.has_room(&mut state, &origin.queue) {
+            let unneeded = state.ledger.spare_handles.keep(origin);
+            drop(state);
+            drop(unneeded);
             return false;
         }
         let Some(mut envelope) = message.take() else {

@@ -2,14 +2,16 @@
 
 use std::{
     iter, mem,
+    ops::RangeInclusive,
     sync::{Arc, Weak},
 };
 
 use crate::session::unacked::DeliveryOrigin;
 
-/// How many handles are made at a time, and how many are kept at most. Readers write their count,
-/// and to fetch its cache line for each delivery would cost as much as the rest of it.
-const HANDLES: usize = 32;
+/// How many handles are made at a time, and how many are kept at most: few at first, and twice as
+/// many each time, for a channel with many deliveries. Readers write their count, and to fetch its
+/// cache line for each delivery would cost as much as the rest of it.
+const HANDLES: RangeInclusive<usize> = 4..=32;
 
 /// Handles to one origin, for the next deliveries from there. Most channels have one consumer.
 ///
@@ -32,7 +34,9 @@ impl SpareHandles {
     #[cold]
     fn make(&mut self, origin: &Weak<DeliveryOrigin>) -> Option<Arc<DeliveryOrigin>> {
         let handle = origin.upgrade()?;
-        let missing = HANDLES - self.0.len();
+        let wanted = (2 * self.0.capacity()).clamp(*HANDLES.start(), *HANDLES.end());
+        let missing = wanted - self.0.len();
+        self.0.reserve_exact(missing);
         self.0.extend(iter::repeat_n(&handle, missing).cloned());
         Some(handle)
     }
@@ -41,7 +45,7 @@ impl SpareHandles {
     #[inline]
     pub(super) fn keep(&mut self, handle: Arc<DeliveryOrigin>) -> Option<Arc<DeliveryOrigin>> {
         match self.0.last() {
-            Some(spare) if Arc::ptr_eq(spare, &handle) && self.0.len() < HANDLES => {
+            Some(spare) if Arc::ptr_eq(spare, &handle) && self.0.len() < self.0.capacity() => {
                 self.0.push(handle);
                 None
             }
@@ -114,7 +118,7 @@ mod tests {
             let origin = consume(&ours, &theirs);
             match how {
                 0 => theirs.basic_cancel("c").unwrap(),
-                1 => drop(ours.queue_delete("q", IfUnused::No, IfEmpty::No)),
+                1 => drop(ours.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap()),
                 _ => theirs.close().unwrap(),
             }
             assert_eq!(spare(&theirs), 0, "{how}");

@@ -224,7 +224,7 @@ impl<E: StreamItem> Events<E> {
     }
 
     /// Moves up to `max` events that are there into `events`, a `Vec` or a `VecDeque`, and returns
-    /// how many there were. It takes the lock of the stream once.
+    /// how many there were. Events that come meanwhile stay. It takes the locks of the stream once.
     ///
     /// It does not tell an empty stream from an ended one: [`try_recv`](Self::try_recv) and
     /// [`poll_recv`](Self::poll_recv) do.
@@ -282,10 +282,15 @@ fn read<E: StreamItem>(event: Result<(u16, Event), CancelReason>) -> Result<E, C
 /// For a session of a wire protocol.
 #[cfg(feature = "amqp")]
 impl Events<(u16, Event)> {
-    /// Gives all events that are there to `run`, which is empty. It moves none of them. The caller
-    /// notes the reads, by [`note_reads`].
+    /// Gives the first unread events to `run`, which is empty. It moves none of them, and it gives
+    /// none only if there are none. The caller notes the reads, by [`note_reads`].
     pub(crate) fn take_run(&self, run: &mut VecDeque<(u16, Event)>) {
         self.stream().take_run(run);
+    }
+
+    /// The number of unread events.
+    pub(crate) fn unread(&self) -> usize {
+        self.stream().len()
     }
 }
 

@@ -76,7 +76,8 @@ impl State {
     }
 }
 
-/// A backlog that was read leaves its memory behind.
+/// Gives back the memory of a backlog that was read. It comes before each exchange of buffers,
+/// since senders go on with that of the readers.
 fn trim(read: &mut Sent) {
     if read.is_empty() && read.capacity() > IDLE {
         read.shrink_to(IDLE);
@@ -104,8 +105,9 @@ impl EventStream {
         self.state.lock().push(channel, event)
     }
 
-    /// Appends the confirm of a message. If the last unread event is the confirm of an earlier
-    /// message of the same channel with the same outcome, it becomes one confirm of both.
+    /// Appends the confirm of a message. If the last event is the confirm of an earlier message of
+    /// the same channel with the same outcome, and no reader has taken it over, it becomes one
+    /// confirm of both.
     ///
     /// `covers_all` tells that every earlier message of the channel has been confirmed.
     #[must_use = "woken after the lock of the channel is released"]
@@ -185,28 +187,34 @@ impl EventStream {
     }
 
     /// Moves up to `most` events into `into`, and returns how many there were. `seen` is called
-    /// with each under the lock of the readers.
+    /// with each under the lock of the readers. Events that come meanwhile stay, so that senders
+    /// cannot keep it going.
     pub(super) fn drain_into<E: From<(u16, Event)>>(
         &self,
         into: &mut impl Extend<E>,
         most: usize,
         mut seen: impl FnMut(&Event),
     ) -> usize {
-        let mut front = self.front.lock();
-        let mut drained = 0;
-        while drained < most && (!front.is_empty() || self.advance(&mut front)) {
-            let count = front.len().min(most - drained);
+        let mut move_some = |front: &mut Sent, most: usize| {
+            let count = front.len().min(most);
             let events = front.drain(..count);
             into.extend(events.inspect(|(_, event)| seen(event)).map(E::from));
-            drained += count;
+            count
+        };
+        let mut front = self.front.lock();
+        let mut drained = move_some(&mut front, most);
+        if drained < most && self.advance(&mut front) {
+            drained += move_some(&mut front, most - drained);
         }
         trim(&mut front);
         drained
     }
 
-    /// Gives all unread events to `run`, which is empty.
+    /// Gives the first unread events to `run`, which is empty: those that the readers have taken
+    /// over, or else all that were sent since. It gives none if there are none.
     #[cfg(feature = "amqp")]
     pub(super) fn take_run(&self, run: &mut Sent) {
+        trim(run);
         let mut front = self.front.lock();
         match front.is_empty() {
             true => mem::swap(&mut self.state.lock().events, run),
@@ -217,6 +225,7 @@ impl EventStream {
     /// Takes the events that were sent over for the readers, who have read all before. `false` if
     /// there are none.
     fn advance(&self, front: &mut Sent) -> bool {
+        trim(front);
         mem::swap(&mut self.state.lock().events, front);
         !front.is_empty()
     }
@@ -273,6 +282,7 @@ impl Waitable for EventStream {
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         let mut front = self.front.lock();
         if front.is_empty() {
+            trim(&mut front);
             let mut state = self.state.lock();
             mem::swap(&mut state.events, &mut *front);
             if front.is_empty() {
@@ -296,5 +306,186 @@ impl Waitable for EventStream {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         f(&mut self.state.lock().waiting);
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::{runtime::clock::ManualClock, session::events::ConfirmOutcome};
+
+    fn event(number: u64) -> Event {
+        Event::Confirm(Confirm {
+            delivery_tag: number,
+            multiple: false,
+            outcome: ConfirmOutcome::Ack,
+        })
+    }
+
+    /// The numbers of events. The others have none.
+    fn number(event: &Event) -> u64 {
+        match event {
+            Event::Confirm(confirm) => confirm.delivery_tag,
+            _ => 0,
+        }
+    }
+
+    fn empty() -> EventStream {
+        EventStream::new(&Time::new(ManualClock::new()))
+    }
+
+    fn send(stream: &EventStream, channel: u16, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            assert!(stream.send(channel, event(number)).is_none());
+        }
+    }
+
+    fn next(stream: &EventStream) -> Option<(u16, u64)> {
+        match stream.attempt(None) {
+            Poll::Ready(Ok((channel, event))) => Some((channel, number(&event))),
+            _ => None,
+        }
+    }
+
+    fn rest(stream: &EventStream) -> Vec<(u16, u64)> {
+        std::iter::from_fn(|| next(stream)).collect()
+    }
+
+    /// A stream with four events. The readers have taken over the first two.
+    fn in_two_halves() -> EventStream {
+        let stream = empty();
+        send(&stream, 1, [0]);
+        send(&stream, 2, [1]);
+        send(&stream, 1, [2]);
+        assert_eq!(next(&stream), Some((1, 0)));
+        send(&stream, 1, [3]);
+        send(&stream, 2, [4]);
+        let halves = (stream.front.lock().len(), stream.state.lock().events.len());
+        assert_eq!((halves, stream.len()), ((2, 2), 4));
+        stream
+    }
+
+    #[test]
+    fn events_of_both_halves_come_in_their_order() {
+        assert_eq!(rest(&in_two_halves()), [(2, 1), (1, 2), (1, 3), (2, 4)]);
+        for most in 0..=5 {
+            let (stream, mut drained) = (in_two_halves(), Vec::<(u16, Event)>::new());
+            let count = stream.drain_into(&mut drained, most, |_| {});
+            assert_eq!((count, stream.len()), (most.min(4), 4 - most.min(4)));
+            let drained = drained.iter().map(|(_, event)| number(event));
+            let others = rest(&stream).into_iter().map(|(_, number)| number);
+            assert!(drained.chain(others).eq(1..=4), "{most}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "amqp")]
+    fn the_events_that_are_taken_as_a_run_are_those_of_one_half() {
+        let stream = in_two_halves();
+        for expected in [&[1, 2][..], &[3, 4], &[]] {
+            let mut run = Sent::new();
+            stream.take_run(&mut run);
+            let run: Vec<_> = run.iter().map(|(_, event)| number(event)).collect();
+            assert_eq!(run, expected);
+        }
+    }
+
+    #[test]
+    fn a_channel_that_closes_takes_its_events_out_of_both_halves() {
+        let stream = in_two_halves();
+        let taken: Vec<_> = stream.take_of(1).iter().map(number).collect();
+        assert_eq!(taken, [2, 3]);
+        assert_eq!(rest(&stream), [(2, 1), (2, 4)]);
+        let both: usize = in_two_halves().take_all().iter().map(Sent::len).sum();
+        assert_eq!(both, 4);
+    }
+
+    #[test]
+    fn the_end_of_a_block_takes_it_back_from_either_half_if_it_is_the_last_event() {
+        let (reason, stream) = (BlockedReason::Budget, in_two_halves());
+        assert!(stream.block(reason).is_none());
+        assert!(stream.is_blocked() && stream.len() == 5);
+        assert!(stream.unblock().is_none());
+        assert_eq!((stream.is_blocked(), stream.len()), (false, 4));
+        // The readers have taken it over.
+        for (follows, left) in [(false, 0), (true, 3)] {
+            let stream = empty();
+            send(&stream, 1, [1]);
+            assert!(stream.block(reason).is_none());
+            assert_eq!(next(&stream), Some((1, 1)));
+            if follows {
+                send(&stream, 1, [2]);
+            }
+            assert!(stream.unblock().is_none());
+            assert_eq!(stream.len(), left);
+            let last = stream.take_all().into_iter().flatten().last();
+            let is_end = matches!(last, Some((0, Event::Unblocked)));
+            assert_eq!(is_end, follows);
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "rabbitmq")]
+    fn a_loss_of_the_connection_replaces_those_of_both_halves() {
+        use crate::model::error::Error;
+        let lost = || Event::ConnectionLost {
+            error: Error::ConnectionClosed,
+        };
+        let stream = empty();
+        send(&stream, 1, [1]);
+        assert!(stream.connection_changed(lost()).is_none());
+        assert_eq!(next(&stream), Some((1, 1)));
+        send(&stream, 1, [2]);
+        let restored = Event::ConnectionRestored {
+            address: "node".into(),
+        };
+        assert!(stream.connection_changed(restored).is_none());
+        assert_eq!(stream.len(), 3);
+        assert!(stream.connection_changed(lost()).is_none());
+        assert_eq!(rest(&stream), [(1, 2), (0, 0)]);
+    }
+
+    #[test]
+    fn a_reader_that_drains_stops_though_more_is_sent() {
+        let (stream, mut drained) = (in_two_halves(), Vec::<(u16, Event)>::new());
+        let count = stream.drain_into(&mut drained, 1000, |_| send(&stream, 3, [9]));
+        assert_eq!((count, drained.len()), (6, 6));
+        assert_eq!(stream.len(), 4);
+    }
+
+    #[test]
+    fn a_backlog_that_is_read_leaves_no_memory_behind() {
+        let mut run = Sent::new();
+        let one_by_one = |stream: &EventStream| drop(rest(stream));
+        let at_once = |stream: &EventStream| {
+            stream.drain_into(&mut Vec::<(u16, Event)>::new(), usize::MAX, |_| {});
+        };
+        #[cfg(feature = "amqp")]
+        let by_runs = |stream: &EventStream| {
+            while stream.len() > 0 {
+                stream.take_run(&mut run);
+                run.clear();
+            }
+        };
+        #[cfg(not(feature = "amqp"))]
+        let by_runs = |stream: &EventStream| run.extend(stream.take_all().into_iter().flatten());
+        let ways: [Box<dyn FnMut(&EventStream)>; 3] =
+            [Box::new(one_by_one), Box::new(at_once), Box::new(by_runs)];
+        for (number, mut read) in ways.into_iter().enumerate() {
+            let stream = empty();
+            // Readers have taken over a part of it.
+            send(&stream, 1, 0..10_000);
+            next(&stream);
+            send(&stream, 1, 0..10_000);
+            read(&stream);
+            // Each has the buffer of the other.
+            send(&stream, 1, [1]);
+            read(&stream);
+            let kept = [
+                stream.front.lock().capacity(),
+                stream.state.lock().events.capacity(),
+            ];
+            assert!(kept.iter().all(|kept| *kept <= IDLE), "{number}: {kept:?}");
+        }
     }
 }

@@ -165,3 +165,112 @@ fn a_frame_that_comes_octet_by_octet_and_never_ends_takes_no_more_than_its_size(
     client.send(&whole[whole.len() - 1..]);
     assert_eq!(client.await_reply(0, &[]).unwrap_err().reply_code, 505);
 }
+
+/// A client with a consumer without acknowledgements, of a queue with 1000 messages. The first
+/// octets of their bodies are their numbers.
+fn client_of_a_deep_queue(broker: &Broker) -> Client {
+    let mut client = client(broker);
+    client.declare(1, "q").unwrap();
+    let no_ack = [false, true, false, false];
+    client.consume(1, "q", "c", no_ack).unwrap();
+    let producer = broker.producer::<leveret::Bytes>("q").unwrap();
+    for number in 0_u32..1000 {
+        let mut body = number.to_be_bytes().to_vec();
+        body.resize(4096, 0);
+        producer.publish(body.into()).unwrap();
+    }
+    client
+}
+
+/// The numbers of the messages that the client has got, which are taken.
+fn numbers(client: &mut Client) -> Vec<usize> {
+    let incoming = client.incoming.drain(..).filter(|it| it.id == (60, 60));
+    let number = |body: &[u8]| u32::from_be_bytes(body[..4].try_into().unwrap()) as usize;
+    incoming.map(|delivery| number(&delivery.body)).collect()
+}
+
+#[test]
+fn deliveries_that_find_the_output_full_go_on_in_their_order() {
+    let broker = Broker::new();
+    let mut client = client_of_a_deep_queue(&broker);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut octets = Vec::new();
+    let output = client.server.poll_output(&mut context, &mut octets);
+    assert!(output.is_ready());
+    let left = broker.purge(Queue::new("q")).unwrap() as usize;
+    client.pump();
+    let numbers = numbers(&mut client);
+    let (read, delivered) = (numbers[0], 1000 - left);
+    assert!((1..30).contains(&read), "{read}");
+    // The peer may have as many more as it has read.
+    assert!((200..=200 + read).contains(&delivered), "{delivered}");
+    assert!(numbers.into_iter().eq(read..delivered));
+}
+
+#[test]
+fn what_a_queue_delivers_while_a_channel_closes_stays_out_of_the_output() {
+    let broker = Broker::new();
+    let mut client = client_of_a_deep_queue(&broker);
+    let mut other = super::client(&broker);
+    let arguments = Arguments::new().short(200).text("bye").short(0).short(0);
+    let close = method(1, (20, 40), arguments);
+    assert_eq!(client.server.receive(&close), close.len());
+    client.pump();
+    assert_eq!(client.incoming.back().map(|it| it.id), Some((20, 41)));
+    assert!(numbers(&mut client).into_iter().eq(0..200));
+    let left = other.declare(1, "q").unwrap();
+    let mut fields = left.fields();
+    assert_eq!((fields.text().as_str(), fields.long() >= 600), ("q", true));
+}
+
+#[test]
+fn a_get_waits_for_no_more_deliveries_of_another_channel_than_are_there() {
+    let broker = Broker::new();
+    let mut client = client_of_a_deep_queue(&broker);
+    client.server.handle_disconnect();
+    let mut client = super::client(&broker);
+    client.open_channel(2).unwrap();
+    let no_ack = [false, true, false, false];
+    client.declare(2, "got").unwrap();
+    let producer = broker.producer::<String>("got").unwrap();
+    producer.publish("m".to_owned()).unwrap();
+    let consume = Arguments::new().short(0).text("q").text("c");
+    let consume = method(1, (60, 20), consume.bits(no_ack).long(0));
+    let get = Arguments::new().short(0).text("got").octet(1);
+    let both = [consume, method(2, (60, 70), get)].concat();
+    assert_eq!(client.server.receive(&both), both.len());
+    client.pump();
+    let answered = client.incoming.iter().position(|it| it.id == (60, 71));
+    assert!(answered.is_some_and(|at| at <= 201), "{answered:?}");
+    let (all, next) = (numbers(&mut client), 200..1000);
+    assert!(all.into_iter().eq(next));
+}
+
+/// A payload whose drop fails.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("it breaks");
+    }
+}
+
+#[test]
+fn a_payload_that_panics_when_it_is_dropped_keeps_no_other_message_back() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    let no_ack = [false, true, false, false];
+    client.consume(1, "q", "c", no_ack).unwrap();
+    broker.producer("q").unwrap().publish(Fragile).unwrap();
+    let producer = broker.producer::<leveret::Bytes>("q").unwrap();
+    for _ in 0..100 {
+        producer.publish(vec![0; 4096].into()).unwrap();
+    }
+    // The panic may be contained.
+    let pumped = || client.pump();
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(pumped));
+    client.pump();
+    assert_eq!(client.take_ids(), [(60, 60); 101]);
+}

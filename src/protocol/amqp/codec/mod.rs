@@ -19,7 +19,7 @@ mod method;
 mod properties;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use self::{
     delivery::Delivery,

@@ -70,7 +70,7 @@ fn text() -> impl Strategy<Value = String> + Clone {
 }
 
 /// Text, or octets that are none, of at most 255.
-fn short_octets() -> impl Strategy<Value = String> + Clone {
+pub(in crate::protocol::amqp) fn short_octets() -> impl Strategy<Value = String> + Clone {
     let octets = prop::collection::vec(any::<u8>(), 0..256);
     prop_oneof![
         text(),
@@ -124,7 +124,7 @@ fn sample() -> impl Strategy<Value = Sample> {
     })
 }
 
-fn properties() -> impl Strategy<Value = Properties> {
+pub(in crate::protocol::amqp) fn properties() -> impl Strategy<Value = Properties> {
     let texts = prop::collection::vec(prop::option::of(short_octets()), 10);
     let octets = (prop::option::of(any::<u8>()), prop::option::of(any::<u8>()));
     let others = (prop::option::of(table()), prop::option::of(any::<u64>()));
@@ -184,6 +184,26 @@ proptest! {
             prop_assert_eq!((frame.kind, frame.channel), (frame::METHOD, channel));
             prop_assert_eq!(&Method::read(frame.payload).unwrap(), &method);
         }
+    }
+
+    /// It comes with every message, and has a reader of its own.
+    #[test]
+    fn an_acknowledgement_is_read_as_any_other_method(
+        tag: u64,
+        bits: u8,
+        change in prop::option::of((0..12usize, any::<u8>())),
+        length in prop_oneof![Just(13), 0..15usize],
+    ) {
+        let mut payload = [&[0, 60, 0, 80][..], &tag.to_be_bytes(), &[bits, 0]].concat();
+        if let Some((place, octet)) = change {
+            payload[place] = octet;
+        }
+        payload.truncate(length);
+        let read = match Method::read(&payload) {
+            Ok(Method::BasicAck { delivery_tag, multiple }) => Some((delivery_tag, multiple)),
+            _ => None,
+        };
+        prop_assert_eq!(Method::read_ack(&payload), read);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The events of the broker, as the peer is told them.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
 use super::{
     channel,
@@ -18,6 +18,26 @@ use crate::{
     },
 };
 
+/// Events that the peer is told together, of which the first `told` are done.
+///
+/// # If dropped
+/// The session has the others again. The reads of those that are done are noted, and they are
+/// dropped. Both run user code.
+struct Telling<'a> {
+    session: &'a mut Session,
+    events: VecDeque<(u16, Event)>,
+    told: usize,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        let events = &mut self.session.taken;
+        *events = mem::take(&mut self.events);
+        note_reads(events.iter().take(self.told).map(|(_, event)| event));
+        drop(events.drain(..self.told));
+    }
+}
+
 impl Session {
     /// Answers a get. Deliveries go out in the order of their tags.
     pub(super) fn answer_get(
@@ -30,7 +50,10 @@ impl Session {
             return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
         };
         let mut later = None;
-        while let Some((other, event)) = self.next_event() {
+        for _ in 0..self.untold() {
+            let Some((other, event)) = self.next_event() else {
+                break;
+            };
             match event {
                 Event::Delivery(delivery)
                     if other == number && delivery.delivery_tag() > got.delivery_tag() =>
@@ -59,30 +82,37 @@ impl Session {
         }
     }
 
-    /// Sends all events that are there.
+    /// Sends all events that are there. What queues deliver meanwhile waits, however much it is.
     pub(super) fn drain(&mut self, output: &mut Output) {
-        while let Some((number, event)) = self.next_event() {
-            self.event(number, &event, output);
+        for _ in 0..self.untold() {
+            if let Some((number, event)) = self.next_event() {
+                self.event(number, &event, output);
+            }
         }
     }
 
     /// Sends the events that were taken together, while there is room.
     pub(super) fn tell_taken(&mut self, output: &mut Output) {
-        let mut taken = mem::take(&mut self.taken);
-        let mut told = 0;
-        for (number, event) in &taken {
+        let mut telling = Telling {
+            events: mem::take(&mut self.taken),
+            session: self,
+            told: 0,
+        };
+        let Telling {
+            session,
+            events,
+            told,
+        } = &mut telling;
+        for (number, event) in &*events {
             if output.is_full() {
                 break;
             }
+            *told += 1;
             if let Event::Delivery(delivery) = event {
                 delivery.show_taps();
             }
-            self.event(*number, event, output);
-            told += 1;
+            session.event(*number, event, output);
         }
-        note_reads(taken.iter().take(told).map(|(_, event)| event));
-        drop(taken.drain(..told));
-        self.taken = taken;
     }
 
     /// The error of a connection that the broker has ended, by the reason in its stream. A method

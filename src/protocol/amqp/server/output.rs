@@ -109,3 +109,58 @@ impl Output {
         }
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::amqp::codec::tests::{properties, short_octets};
+
+    /// Text that may be too long for its field.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![4 => short_octets(), 1 => "[a-zé]{200,300}"]
+    }
+
+    proptest! {
+        #[test]
+        fn a_delivery_has_the_octets_of_its_method_its_header_and_its_body(
+            properties in properties(),
+            message_id in prop::option::of(text()),
+            [consumer_tag, exchange, routing_key] in [text(), text(), text()],
+            (channel, delivery_tag, redelivered) in any::<(u16, u64, bool)>(),
+            body in prop::collection::vec(any::<u8>(), 0..600),
+            most in 1..700usize,
+        ) {
+            let properties = match message_id {
+                Some(id) => properties.message_id(id),
+                None => properties,
+            };
+            let body = Bytes::from(body);
+            let output = || Output {
+                octets: b"before".to_vec(),
+                most,
+            };
+            let (mut general, mut special) = (output(), output());
+            let method = Method::BasicDeliver {
+                consumer_tag: &consumer_tag,
+                delivery_tag,
+                redelivered,
+                exchange: &exchange,
+                routing_key: routing_key.as_str().into(),
+            };
+            let delivery = Delivery {
+                consumer_tag: &consumer_tag,
+                delivery_tag,
+                redelivered,
+                exchange: &exchange,
+                routing_key: &routing_key,
+            };
+            let written = general.content(channel, &method, &properties, &body);
+            let delivered = special.delivery(channel, &delivery, &properties, &body);
+            prop_assert_eq!(delivered, written);
+            prop_assert_eq!(&special.octets, &general.octets);
+            prop_assert_eq!(written.is_err(), special.octets == b"before");
+        }
+    }
+}

@@ -76,9 +76,6 @@ pub(super) enum Slot {
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
 
-/// The capacity for events that an idle connection keeps.
-const IDLE: usize = 64;
-
 /// The method whose answer waits for the disk.
 const COMMIT: MethodId = (90, 20);
 
@@ -363,6 +360,11 @@ impl Session {
         done.map_err(|error| Fault::of(&error, id))
     }
 
+    /// The number of events that the peer has not been told of.
+    pub(super) fn untold(&self) -> usize {
+        self.taken.len() + self.events.unread()
+    }
+
     /// The next event, if it is there.
     pub(super) fn next_event(&mut self) -> Option<(u16, Event)> {
         if self.taken.is_empty() {
@@ -397,10 +399,7 @@ impl Session {
             match self.events.poll_recv(context) {
                 Poll::Ready(Ok((number, event))) => self.event(number, &event, output),
                 Poll::Ready(Err(error)) => return Err((0, Fault::of(&self.end(&error), (0, 0)))),
-                Poll::Pending => {
-                    self.taken.shrink_to(IDLE);
-                    break;
-                }
+                Poll::Pending => break,
             }
         }
         Ok(())
