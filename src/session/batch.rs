@@ -41,11 +41,12 @@ struct Acks {
 impl Acks {
     /// # Errors
     /// Those of a broker that is gone.
-    fn send(self) -> Result {
+    fn send(mut self) -> Result {
         // Read before the settlement, as for one message.
         let up = self.origin.vhost.is_up();
         let acked = self.origin.ack(self.messages, self.bytes, None);
         if !up {
+            self.spares.clear();
             return self.origin.vhost.check_up();
         }
         DeliveryOrigin::spare(self.origin);

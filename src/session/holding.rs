@@ -54,8 +54,8 @@ thread_local! {
     };
 }
 
-/// The places that one thread has received from, with some that are gone: no more than were there
-/// at the last look, or one. A place that is gone still has its memory.
+/// The places that one thread has received from, with some that are gone. They are at most twice as
+/// many in all as were there at the last look, or one. A place that is gone still has its memory.
 struct Sources {
     by_address: BTreeMap<usize, Weak<dyn Source>>,
     /// At this number those that are gone are forgotten.
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_remembers_no_more_places_that_are_gone_than_places_that_are_there() {
+    fn a_thread_remembers_at_most_twice_as_many_places_as_were_there() {
         let mut sources = Sources {
             by_address: BTreeMap::new(),
             most: 1,

@@ -49,6 +49,11 @@ impl SpareHandles {
             self.0.push(handle);
         }
     }
+
+    /// Drops the handles to an origin that delivers nothing more.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 impl Drop for SpareHandles {
@@ -81,39 +86,113 @@ impl DeliveryOrigin {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Weak, thread, time::Duration};
+
+    use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::{handles::broker::Broker, model::descriptions::Queue};
+    use crate::{
+        handles::{broker::Broker, consumer::Consumer},
+        model::descriptions::Queue,
+        session::batch::Batch,
+    };
+
+    fn full_queue(broker: &Broker, name: &str) -> Consumer<u64> {
+        let queue = Queue::new(name);
+        let _ = broker.producer(&queue).unwrap().publish_batch(0..200_u64);
+        broker.consumer(&queue).unwrap()
+    }
+
+    fn origin(consumer: &Consumer<u64>) -> &Arc<DeliveryOrigin> {
+        consumer.queues()[0].subscriber.origin()
+    }
+
+    fn receive(consumer: &Consumer<u64>) -> Batch<u64> {
+        let batch = consumer.recv_batch(100, Duration::ZERO).unwrap();
+        assert_eq!(batch.len(), 100);
+        batch
+    }
 
     #[test]
     fn a_batch_takes_the_handles_of_the_last_one_from_there_and_drops_those_from_elsewhere() {
         let broker = Broker::new();
-        let consumers = ["a", "b"].map(|name| {
-            let queue = Queue::new(name);
-            let _ = broker.producer(&queue).unwrap().publish_batch(0..200_u64);
-            broker.consumer::<u64>(&queue).unwrap()
-        });
-        let origins = consumers.each_ref().map(|consumer| {
-            let origin = consumer.queues()[0].subscriber.origin();
-            (Arc::strong_count(origin), origin)
-        });
-        let extra = |number: usize| {
-            let (before, origin) = &origins[number];
-            Arc::strong_count(origin) - before
-        };
-        let receive = |number: usize| {
-            let batch = consumers[number].recv_batch(100, Duration::ZERO).unwrap();
-            assert_eq!(batch.len(), 100);
+        let consumers = ["a", "b"].map(|name| full_queue(&broker, name));
+        let unused = consumers
+            .each_ref()
+            .map(|consumer| Arc::strong_count(origin(consumer)));
+        let extra = |number: usize| Arc::strong_count(origin(&consumers[number])) - unused[number];
+        let receive_and_ack = |number: usize| {
+            let batch = receive(&consumers[number]);
             // The thread may keep one besides.
             assert!((100..=101).contains(&extra(number)));
             batch.ack_all().unwrap();
             // And the one of the delivery that was acknowledged last.
             assert_eq!(extra(number), KEPT + 1);
         };
-        receive(0);
-        receive(0);
-        receive(1);
+        receive_and_ack(0);
+        receive_and_ack(1);
         assert_eq!(extra(0), 0);
+        receive_and_ack(0);
+        assert_eq!(extra(1), 0);
+        receive_and_ack(1);
+    }
+
+    #[test]
+    fn a_thread_keeps_no_handle_to_a_broker_that_was_down() {
+        let broker = Broker::new();
+        let consumer = full_queue(&broker, "q");
+        let kept: Weak<DeliveryOrigin> = Arc::downgrade(origin(&consumer));
+        let batch = receive(&consumer);
+        broker.shutdown(Duration::ZERO).unwrap();
+        assert!(batch.ack_all().is_err());
+        drop((consumer, broker));
+        assert_eq!(kept.strong_count(), 0);
+    }
+
+    #[test]
+    fn a_thread_keeps_the_handles_of_a_batch_of_another_thread_until_it_ends() {
+        let broker = Broker::new();
+        let consumer = full_queue(&broker, "q");
+        let unused = Arc::strong_count(origin(&consumer));
+        let batch = receive(&consumer);
+        thread::spawn(move || batch.ack_all())
+            .join()
+            .unwrap()
+            .unwrap();
+        assert_eq!(Arc::strong_count(origin(&consumer)), unused);
+        receive(&consumer).ack_all().unwrap();
+    }
+
+    /// Receives a batch when it is dropped.
+    #[derive(Serialize, Deserialize)]
+    struct Receives {
+        #[serde(skip)]
+        from: Option<Arc<Consumer<u64>>>,
+    }
+
+    impl Drop for Receives {
+        fn drop(&mut self) {
+            if let Some(consumer) = &self.from {
+                receive(consumer).ack_all().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_drop_of_a_payload_of_a_batch_may_receive_a_batch() {
+        let broker = Broker::new();
+        let numbers = Arc::new(full_queue(&broker, "numbers"));
+        let queue = Queue::new("receivers");
+        let receivers = broker.consumer::<Receives>(&queue).unwrap();
+        let payloads = [(); 2].map(|()| Receives {
+            from: Some(Arc::clone(&numbers)),
+        });
+        let _ = broker.producer(&queue).unwrap().publish_batch(payloads);
+        let batch = receivers.recv_batch(2, Duration::ZERO).unwrap();
+        assert_eq!(batch.len(), 2);
+        batch.ack_all().unwrap();
+        let snapshot = broker.snapshot().unwrap();
+        let acked = |name| snapshot.queue(name).unwrap().acked.messages;
+        assert_eq!((acked("receivers"), acked("numbers")), (2, 200));
     }
 }

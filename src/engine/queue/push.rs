@@ -36,7 +36,7 @@ impl QueueCore {
     /// # Errors
     /// Returns the payload if the message needs any other check.
     #[inline]
-    pub(crate) fn try_push_with<P: Payload>(
+    pub(crate) fn try_push_with_meta<P: Payload>(
         &self,
         size: u64,
         meta: &Meta,
@@ -94,7 +94,7 @@ impl QueueCore {
     }
 
     /// As [`try_push_message`](Self::try_push_message), for a copy of a message whose payload is
-    /// shared. The copy is made in its slot. `false` if the payload is not shared, too.
+    /// shared. The copy is made in its slot. `false` also if the payload is not shared.
     #[inline]
     pub(crate) fn try_push_copy(&self, size: u64, original: &Envelope) -> bool {
         if self.is_timed() {

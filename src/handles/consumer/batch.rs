@@ -160,6 +160,7 @@ impl<T: Payload> Consumer<T> {
             return;
         };
         let origin = queue.subscriber.origin();
+        // Before the run, which is a lock: this may drop handles to another origin.
         let mut handles = SpareHandles::of(origin);
         let Some(mut run) = queue.subscriber.run() else {
             return;

@@ -67,3 +67,45 @@ impl<T: Payload> Producer<T> {
             .map_err(PublishError::of_payload)
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use crate::{
+        handles::broker::Broker,
+        message::{
+            envelope::{Address, Envelope},
+            payload::Body,
+            properties::Properties,
+        },
+        model::descriptions::Queue,
+        session::publisher::Known,
+    };
+
+    // They were copied under the lock of the queue.
+    #[test]
+    fn the_properties_of_a_message_with_a_long_key_are_copied_before_its_queue_is_locked() {
+        let (done, end) = mpsc::channel();
+        thread::spawn(move || {
+            let broker = Broker::new();
+            let queue = Queue::new("sixteen-letters-");
+            let builder = broker.producer_builder::<u32>(&queue);
+            let producer = builder.properties(Properties::new().header("k", 1)).build();
+            let producer = producer.unwrap();
+            producer.publish(0).unwrap();
+            let ready = || {
+                let snapshot = broker.snapshot().unwrap();
+                snapshot.queue(queue.name()).unwrap().ready.messages
+            };
+            let make = |payload, address: &Address, meta| {
+                assert_eq!(ready(), 1);
+                Envelope::new(Body::new(payload), address, meta)
+            };
+            let published = producer.publisher.push_known(None, 7, make);
+            assert!(matches!(published, Known::Published(_)));
+            done.send(ready()).unwrap();
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(2));
+    }
+}

@@ -390,6 +390,13 @@ impl Address {
             extra,
         }
     }
+
+    /// Whether an envelope holds all of it inline. For another address the properties of a message
+    /// are copied.
+    #[inline]
+    pub(crate) fn is_inline(&self) -> bool {
+        self.extra.is_none()
+    }
 }
 
 /// A routing key of at most 15 bytes.

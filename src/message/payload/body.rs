@@ -158,7 +158,7 @@ impl Body {
         self.0.form().is::<Gone>()
     }
 
-    fn give<T: Payload>(&mut self) -> Taken<T> {
+    pub(super) fn give<T: Payload>(&mut self) -> Taken<T> {
         let mut given = None;
         self.0.give(&mut given);
         given
@@ -175,10 +175,10 @@ impl Body {
     /// handles to the value.
     pub(crate) fn make_shareable(&mut self) -> Result<(), NotShareable> {
         match self.0.share() {
-            Sharing::AsItIs => {}
+            Sharing::Unchanged => {}
             // This drops an empty slot.
-            Sharing::In(shared) => *self = shared,
-            Sharing::Never => return Err(self.not_shareable()),
+            Sharing::Moved(shared) => *self = shared,
+            Sharing::Impossible => return Err(self.not_shareable()),
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Body {
 
     /// Whether several queues can have the payload.
     pub(crate) fn is_shareable(&self) -> bool {
-        self.0.encoding().is_some() || self.0.another().is_some()
+        !self.is_gone() && (self.0.encoding().is_some() || self.0.another().is_some())
     }
 
     /// The octets: text and bytes unchanged, an encoded payload unchanged, and other values encoded

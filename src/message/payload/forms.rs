@@ -51,10 +51,9 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
         None
     }
 
-    /// Prepares the payload for several handles to it.
-    fn share(&mut self) -> Sharing {
-        Sharing::AsItIs
-    }
+    /// Prepares the payload for several handles to it. Unless that is impossible,
+    /// [`another`](Self::another) gives them afterwards.
+    fn share(&mut self) -> Sharing;
 
     fn size(&self) -> usize;
 
@@ -74,10 +73,21 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
 /// How a payload can have several handles.
 pub(super) enum Sharing {
     /// In this body, which takes the place of the form. The form is empty now.
-    In(Body),
+    Moved(Body),
     /// In its form, which is unchanged.
-    AsItIs,
-    Never,
+    Unchanged,
+    /// Its payload is in one place only, or taken out.
+    Impossible,
+}
+
+impl Sharing {
+    /// That of a form that can be shared as it is, as long as it has its payload.
+    fn unchanged_if(has_payload: bool) -> Sharing {
+        match has_payload {
+            true => Sharing::Unchanged,
+            false => Sharing::Impossible,
+        }
+    }
 }
 
 /// The place of a form's own value.
@@ -189,8 +199,8 @@ impl<S: Slot> ErasedPayload for Unique<S> {
 
     fn share(&mut self) -> Sharing {
         match self.0.take() {
-            Some(value) => Sharing::In(Body::stored(Shared(Some(Arc::new(value))))),
-            None => Sharing::Never,
+            Some(value) => Sharing::Moved(Body::stored(Shared(Some(Arc::new(value))))),
+            None => Sharing::Impossible,
         }
     }
 
@@ -256,6 +266,10 @@ impl<T: SealedPayload + Sync> ErasedPayload for Shared<T> {
         Some(Body::stored(Self(Some(value))))
     }
 
+    fn share(&mut self) -> Sharing {
+        Sharing::unchanged_if(self.0.is_some())
+    }
+
     fn size(&self) -> usize {
         self.0.as_deref().map_or(0, SealedPayload::size)
     }
@@ -308,6 +322,10 @@ impl ErasedPayload for Encoded {
             octets: self.octets.clone(),
             has_type: self.has_type,
         }))
+    }
+
+    fn share(&mut self) -> Sharing {
+        Sharing::Unchanged
     }
 
     fn size(&self) -> usize {
@@ -376,7 +394,7 @@ impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
     }
 
     fn share(&mut self) -> Sharing {
-        Sharing::Never
+        Sharing::Impossible
     }
 
     fn size(&self) -> usize {
@@ -428,6 +446,10 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(Self(Some(self.0.clone()?))))
+    }
+
+    fn share(&mut self) -> Sharing {
+        Sharing::unchanged_if(self.0.is_some())
     }
 
     fn size(&self) -> usize {

@@ -2,7 +2,11 @@
 
 use std::any::Any;
 
-use super::{Encoding, LOCAL, body::Body, forms::ErasedPayload};
+use super::{
+    Encoding, LOCAL,
+    body::Body,
+    forms::{ErasedPayload, Sharing},
+};
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
@@ -33,6 +37,10 @@ impl ErasedPayload for Gone {
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(*self))
+    }
+
+    fn share(&mut self) -> Sharing {
+        Sharing::Unchanged
     }
 
     fn size(&self) -> usize {

@@ -2,7 +2,11 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{Encoding, LOCAL, body::Body, forms::ErasedPayload};
+use super::{
+    Encoding, LOCAL,
+    body::Body,
+    forms::{ErasedPayload, Sharing},
+};
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
@@ -45,6 +49,10 @@ impl ErasedPayload for Lent {
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(Self::new(&self.lender, self.index)))
+    }
+
+    fn share(&mut self) -> Sharing {
+        Sharing::Unchanged
     }
 
     fn size(&self) -> usize {

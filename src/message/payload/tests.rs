@@ -1,4 +1,4 @@
-use super::*;
+use super::{lent::Lender, *};
 use crate::message::codec::Json;
 use serde::{Deserialize, Serialize};
 use std::sync::{
@@ -388,6 +388,7 @@ fn a_body_whose_value_was_taken_out_keeps_its_size_and_its_type() {
         (5, "alloc::string::String")
     );
     assert_eq!(body.content_type(&Json), Some("text/plain"));
+    assert!(!body.is_shareable());
     assert!(body.downcast_ref::<String>().is_none() && !body.holds::<String>());
     assert!(body.encode(&Json).is_err() && body.share().unwrap().is_gone());
     assert!(body.into_inner::<String>().is_err());
@@ -416,4 +417,50 @@ fn a_value_outside_of_its_body_is_taken_out_with_it() {
     let value = body.take_out::<u32>(Some(Box::new(7)), |_| unreachable!("it is there"));
     assert_eq!(value.unwrap(), 7);
     assert_eq!((body.is_gone(), body.size()), (true, 1));
+}
+
+/// Has one payload to lend.
+struct OneBody(Body);
+
+impl Lender for OneBody {
+    fn body(&self, _index: u32) -> Option<&Body> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn a_form_that_can_be_shared_gives_handles_and_no_other_does() {
+    fn check<T: Payload>(make: impl Fn() -> Body, when_full: bool, when_empty: bool) {
+        let is_shareable = |body: &mut Body| {
+            let can_be = body.make_shareable().is_ok();
+            assert_eq!(can_be, body.another().is_some(), "{body:?}");
+            can_be
+        };
+        let mut body = make();
+        assert_eq!(is_shareable(&mut body), when_full, "{body:?}");
+        let mut body = make();
+        drop(body.give::<T>());
+        assert_eq!(is_shareable(&mut body), when_empty, "{body:?} is empty");
+    }
+    let shared = |mut body: Body| {
+        drop(body.share().unwrap());
+        body
+    };
+    let gone = |mut body: Body| {
+        drop(body.take_out::<u8>(None, |_| unreachable!("nothing shares it")));
+        body
+    };
+    check::<u8>(|| Body::new(7_u8), true, false);
+    check::<Task>(|| Body::new(task()), true, false);
+    check::<[u64; 20]>(|| Body::new([7_u64; 20]), true, false);
+    check::<OverAligned>(|| Body::new(OverAligned(7)), true, false);
+    check::<u8>(|| shared(Body::new(7_u8)), true, false);
+    check::<Bytes>(|| Body::encoded(Bytes::from("7")), true, true);
+    check::<Bytes>(|| Body::untyped(Bytes::from("7")), true, true);
+    check::<Local<u8>>(|| Body::new(Local(7_u8)), false, false);
+    let arc = || LocalArc::new(Arc::new(7_u8));
+    check::<LocalArc<u8>>(|| Body::new(arc()), true, false);
+    check::<u8>(|| gone(Body::new(7_u8)), true, true);
+    let lender: Arc<dyn Lender> = Arc::new(OneBody(Body::new(7_u8)));
+    check::<u8>(|| Body::lent(&lender, 0), true, true);
 }

@@ -52,8 +52,7 @@ const TAPPED: u8 = 2;
 /// What one connection may do in its virtual host.
 pub(crate) struct Gate {
     guarded: Guarded,
-    user: Name,
-    /// Who starts the typed consumers.
+    /// The user, who starts the typed consumers.
     subscribed_by: Arc<SubscribedBy>,
     /// The engine outside of this process, if the virtual host is only its place in here.
     backend: Option<Arc<dyn Backend>>,
@@ -88,7 +87,7 @@ impl Gate {
             callers
         });
         let subscribed_by = SubscribedBy {
-            user: user.clone(),
+            user,
             connection,
             channel: None,
         };
@@ -97,7 +96,6 @@ impl Gate {
             subscribed_by: Arc::new(subscribed_by),
             guarded: Guarded::new(vhost, connection, access, refuses_block),
             events: Arc::new(EventStream::new(vhost.time())),
-            user,
             backend,
             callers,
             marks: AtomicU8::new(if is_tapped { TAPPED } else { 0 }),
@@ -107,7 +105,7 @@ impl Gate {
     }
 
     pub(crate) fn user(&self) -> &Name {
-        &self.user
+        &self.subscribed_by.user
     }
 
     /// For the session layer, which settles and receives without asking again.
@@ -144,7 +142,7 @@ impl Gate {
             // There may be very many consumers.
             None => Arc::clone(&self.subscribed_by),
             Some(_) => Arc::new(SubscribedBy {
-                user: self.user.clone(),
+                user: self.user().clone(),
                 connection: self.connection(),
                 channel,
             }),
@@ -230,7 +228,7 @@ impl Gate {
     #[cold]
     fn closed_error(&self) -> Error {
         match self.closed_by.get() {
-            Some(CancelReason::UserDeleted) => Error::user_deleted(&self.user),
+            Some(CancelReason::UserDeleted) => Error::user_deleted(self.user()),
             _ => Error::ConnectionClosed,
         }
     }
@@ -275,9 +273,9 @@ impl Gate {
         let properties = properties.as_list();
         match properties.and_then(|list| list.user_id.as_ref()) {
             Some(claimed)
-                if **claimed != *self.user && !self.guarded.access().may_impersonate() =>
+                if **claimed != **self.user() && !self.guarded.access().may_impersonate() =>
             {
-                Err(Error::user_id_mismatch(claimed, &self.user))
+                Err(Error::user_id_mismatch(claimed, self.user()))
             }
             _ => Ok(()),
         }

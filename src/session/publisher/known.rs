@@ -11,7 +11,10 @@ use super::{
     route_cache::{CachedRoute, RouteCache},
 };
 use crate::{
-    engine::vhost::{Published, PushFailure, PushOptions},
+    engine::{
+        queue::QueueCore,
+        vhost::{Published, PushFailure, PushOptions},
+    },
     message::{
         envelope::{Address, Envelope, Meta},
         payload::Payload,
@@ -36,6 +39,13 @@ pub(crate) struct Begun<'a> {
     pub(crate) message: Option<Envelope>,
 }
 
+/// Puts a message that does not expire by itself into a queue that has a slot for it at once.
+/// `false` if it needs any other check.
+fn push_at_once(queue: &QueueCore, message: &mut Option<Envelope>) -> bool {
+    let size = message.as_ref().map_or(0, Envelope::size);
+    queue.try_push_message(size, message)
+}
+
 impl Publisher {
     /// Publishes a payload with this routing key, or with the publisher's own. `make` makes the
     /// message with the properties of the publisher.
@@ -53,13 +63,15 @@ impl Publisher {
         let mut meta = self.routes.meta(&self.config);
         let mut payload = payload;
         // `try_push` has tried it with a message without properties.
-        if let (Some(known), Some(queue)) = (self.config.lasting_meta(), route.only_queue()) {
+        let lasting = self.config.lasting_meta().zip(route.only_queue());
+        let is_inline = route.address.is_inline();
+        if let Some((known, queue)) = lasting.filter(|_| is_inline) {
             let size = known.size.unwrap_or(payload.size() as u64);
             let made = |payload, position| {
                 route.tally.count_push();
                 make(payload, &route.address, meta.take()).at(position)
             };
-            match queue.try_push_with(size, known, payload, made) {
+            match queue.try_push_with_meta(size, known, payload, made) {
                 Ok(()) => {
                     if other_key.is_none() {
                         RouteCache::cache(route);
@@ -70,8 +82,17 @@ impl Publisher {
             }
         }
         let mut message = Some(make(payload, &route.address, meta));
-        let vhost = self.config.gate.vhost();
-        match vhost.push(&route, &mut message, PushOptions::default()) {
+        let pushed = match lasting {
+            // The properties are copied for this address before the queue is locked.
+            Some((_, queue)) if !is_inline && push_at_once(queue, &mut message) => {
+                Ok(Published::to_one())
+            }
+            _ => {
+                let vhost = self.config.gate.vhost();
+                vhost.push(&route, &mut message, PushOptions::default())
+            }
+        };
+        match pushed {
             Ok(published) => {
                 route.tally.count_routed(published.routed as u64);
                 if other_key.is_none() {

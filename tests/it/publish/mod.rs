@@ -5,6 +5,7 @@ mod exchange_types;
 mod forms;
 mod properties;
 mod refused;
+mod remembered;
 mod retry;
 mod routers;
 mod routes;
