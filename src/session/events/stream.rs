@@ -469,9 +469,9 @@ mod tests {
         };
         #[cfg(not(feature = "amqp"))]
         let by_runs = |stream: &EventStream| run.extend(stream.take_all().into_iter().flatten());
-        let ways: [Box<dyn FnMut(&EventStream)>; 3] =
-            [Box::new(one_by_one), Box::new(at_once), Box::new(by_runs)];
-        for (number, mut read) in ways.into_iter().enumerate() {
+        let ways: [&mut dyn FnMut(&EventStream); 3] =
+            [&mut { one_by_one }, &mut { at_once }, &mut { by_runs }];
+        for (number, read) in ways.into_iter().enumerate() {
             let stream = empty();
             // Readers have taken over a part of it.
             send(&stream, 1, 0..10_000);
