@@ -22,12 +22,25 @@ fn target() -> PathBuf {
     target
 }
 
+/// Cargo without what cargo tells this test about its package. Otherwise a build script that looks
+/// at it would run again, here and in the next call of cargo, and much would be built again.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 /// Builds the examples once, in the target folder of this test. Prints nothing if they are built
 /// already.
 fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo();
         cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
         cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         cargo.arg("--target-dir").arg(target());
@@ -83,7 +96,7 @@ fn package_output(package: &str) -> String {
 
 /// As [`package_output`], with variables of the environment.
 fn package_output_with(package: &str, variables: &[(&str, &str)]) -> String {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo();
     cargo.envs(variables.iter().copied());
     cargo.args(["run", "--quiet", "--target-dir"]);
     cargo.arg(target().join("examples")).arg("--manifest-path");
