@@ -166,10 +166,11 @@ impl Expires {
         Expires { at, time }
     }
 
-    /// The expiration of a message that is sent now.
+    /// The expiration of a message that is sent now, rounded up as that of a request.
     pub(crate) fn expiration(&self) -> String {
         let left = self.at.saturating_duration_since(self.time.now());
-        left.as_millis().min(u32::MAX.into()).to_string()
+        let millis = left.as_nanos().div_ceil(1_000_000);
+        millis.min(u32::MAX.into()).to_string()
     }
 }
 

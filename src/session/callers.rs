@@ -92,7 +92,8 @@ impl Callers {
             waiting.callers.get(key).map(|caller| caller.taker.clone())
         };
         if let Some(taker) = taker.and_then(|taker| taker.upgrade()) {
-            taker.take_reply(properties, &Body::encoded(body), &Json);
+            let at = self.time.now();
+            taker.take_reply(at, properties, &Body::encoded(body), &Json);
         }
     }
 

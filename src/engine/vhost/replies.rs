@@ -25,7 +25,7 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
-    runtime::{sync::Mutex, waiter::Wake},
+    runtime::{clock::Time, sync::Mutex, waiter::Wake},
 };
 
 /// The name that a requester consumes from and sets as `reply_to`.
@@ -141,15 +141,19 @@ impl VirtualHost {
 }
 
 /// A caller whose request has left the process.
-struct Caller(Weak<dyn ReplyTaker>);
+struct Caller {
+    taker: Weak<dyn ReplyTaker>,
+    time: Time,
+}
 
 impl Requester for Caller {
     fn reply(&self, _: &Name, envelope: Envelope) -> Result<Option<Wake>, Envelope> {
-        let Some(taker) = self.0.upgrade() else {
+        let Some(taker) = self.taker.upgrade() else {
             return Err(envelope);
         };
         let writer = envelope.meta().and_then(|meta| meta.codec.as_deref());
         taker.take_reply(
+            self.time.now(),
             envelope.properties(),
             envelope.body(),
             writer.unwrap_or(&Json),
@@ -211,7 +215,10 @@ impl Exit for Arc<VirtualHost> {
     }
 
     fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Arc<dyn ReplyAddress>> {
-        let caller = Arc::new(Caller(taker));
+        let caller = Arc::new(Caller {
+            taker,
+            time: self.time.clone(),
+        });
         let requester: Arc<dyn Requester> = Arc::<Caller>::clone(&caller);
         Ok(Arc::new(CallerAddress {
             name: self.add_requester(Arc::downgrade(&requester))?,

@@ -66,9 +66,9 @@ pub trait ReplyAddress: Send + Sync {
 
 /// A caller who waits for a reply from outside.
 pub trait ReplyTaker: Send + Sync {
-    /// Takes a reply. `writer` is the codec of its producer. Runs user code of the producer, and
-    /// wakers.
-    fn take_reply(&self, properties: &Properties, body: &Body, writer: &dyn Codec);
+    /// Takes a reply that comes `at` this time. `writer` is the codec of its producer. Runs user
+    /// code of the producer, and wakers.
+    fn take_reply(&self, at: Instant, properties: &Properties, body: &Body, writer: &dyn Codec);
 
     /// Replies do not come any more. Runs user code (wakers).
     fn no_reply(&self, error: Error);

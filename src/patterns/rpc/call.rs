@@ -4,7 +4,7 @@
 //! A call is one allocation. Its caller waits on it, and a server replies into it. So there is no
 //! queue for replies, and no list of calls that wait.
 
-use std::{any::Any, mem, sync::Arc, task::Poll};
+use std::{any::Any, mem, sync::Arc, task::Poll, time::Instant};
 
 use super::{
     answer::Answer,
@@ -257,9 +257,14 @@ impl<A: Payload, R: Payload> Drop for Call<A, R> {
     }
 }
 
-/// Takes replies from outside of the process. One to another request is dropped.
+/// Takes replies from outside of the process. One to another request is dropped, as one that is
+/// late.
 impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
-    fn take_reply(&self, properties: &Properties, body: &Body, writer: &dyn Codec) {
+    fn take_reply(&self, at: Instant, properties: &Properties, body: &Body, writer: &dyn Codec) {
+        // Its server has counted it as late, though the caller may not have looked at its clock.
+        if self.head.deadline.is_some_and(|deadline| deadline <= at) {
+            return;
+        }
         let answer = Answer::new(properties, body, writer);
         let is_one = self.head.replies == Wanted::One;
         let is_last = is_one || answer.is_last();

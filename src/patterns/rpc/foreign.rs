@@ -337,7 +337,7 @@ impl AnyCall for ForeignCall {
 
 /// A call of this kind never leaves the process again.
 impl ReplyTaker for ForeignCall {
-    fn take_reply(&self, _: &Properties, _: &Body, _: &dyn Codec) {}
+    fn take_reply(&self, _: Instant, _: &Properties, _: &Body, _: &dyn Codec) {}
 
     fn no_reply(&self, _: Error) {}
 }

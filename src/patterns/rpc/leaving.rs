@@ -61,7 +61,9 @@ pub(super) fn departed(
     }
     if let Some(deadline) = head.deadline {
         let left = deadline.saturating_duration_since(exit.now());
-        properties.expiration = Some(left.as_millis().min(LONGEST).to_string());
+        // Rounded up: a server does not stop before its caller.
+        let millis = left.as_nanos().div_ceil(1_000_000).min(LONGEST);
+        properties.expiration = Some(millis.to_string());
     }
     if head.replies == Wanted::Many {
         properties.headers_mut().insert(REPLIES, MANY);

@@ -88,7 +88,7 @@ impl Window {
 
 /// The replies to a stream are credits.
 impl ReplyTaker for Window {
-    fn take_reply(&self, properties: &Properties, _: &Body, _: &dyn Codec) {
+    fn take_reply(&self, _: Instant, properties: &Properties, _: &Body, _: &dyn Codec) {
         let credit = properties.header_value(CREDIT);
         let credit = credit.and_then(|credit| credit.as_i64()).unwrap_or(0);
         self.change(|state| match credit {
@@ -129,7 +129,12 @@ mod tests {
 
     fn credit(window: &Window, credit: i64) {
         let properties = Properties::new().header(CREDIT, credit);
-        window.take_reply(&properties, &Body::encoded(Default::default()), &Json);
+        window.take_reply(
+            Instant::now(),
+            &properties,
+            &Body::encoded(Default::default()),
+            &Json,
+        );
     }
 
     #[test]
@@ -189,7 +194,12 @@ mod interleavings {
 
     fn credit(window: &Window, credit: i64) {
         let properties = Properties::new().header(CREDIT, credit);
-        window.take_reply(&properties, &Body::encoded(Default::default()), &Json);
+        window.take_reply(
+            Instant::now(),
+            &properties,
+            &Body::encoded(Default::default()),
+            &Json,
+        );
     }
 
     /// Sends `most` replies at most. A thread gives the credit that each of them asks for. Returns

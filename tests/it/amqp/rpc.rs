@@ -1,7 +1,8 @@
 //! Programs outside call services of this process, and serve its clients.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{pin::pin, sync::mpsc, thread, time::Duration};
 
+use futures_lite::future::{block_on, poll_once};
 use leveret::{
     Broker, Connection, Credentials, FieldTable, ManualClock, Message, Properties, Queue,
     channel::{AckMode, ConsumeOptions, Event, PublishOptions},
@@ -492,6 +493,26 @@ fn a_service_outside_that_does_not_answer_lets_its_caller_wait_until_the_time_is
     // A reply that comes now goes nowhere.
     let mut late = client(&broker);
     publish(&mut late, &reply_to, &Properties::new(), b"1");
+}
+
+#[test]
+fn a_reply_from_outside_that_comes_too_late_is_not_taken_by_a_caller_who_has_not_looked() {
+    let clock = ManualClock::new();
+    let broker = Broker::builder().clock(clock.clone()).build();
+    let mut service = service(&broker);
+    let client = RpcClient::new(&broker, Target::queue("service"));
+    let client = client.timeout(Duration::from_micros(1_500));
+    for (waited, outcome) in [(1_499, Ok(4)), (1_500, Err(RpcError::Timeout))] {
+        let mut calling = pin!(client.call_async::<u32>("double", Asked { number: 2 }));
+        assert!(block_on(poll_once(&mut calling)).is_none());
+        let request = delivery(&mut service);
+        // The service does not stop before its caller.
+        assert_eq!(request.properties.expiration.as_deref(), Some("2"));
+        let reply_to = request.properties.reply_to.clone().unwrap();
+        clock.advance(Duration::from_micros(waited));
+        publish(&mut service, &reply_to, &Properties::new(), b"4");
+        assert_eq!(block_on(calling), outcome);
+    }
 }
 
 #[test]
