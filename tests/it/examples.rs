@@ -35,36 +35,42 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Builds the examples once, in the target folder of this test. Prints nothing if they are built
-/// already.
-fn build() {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        let mut cargo = cargo();
-        cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
-        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.arg("--target-dir").arg(target());
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        // The features of this test, or the library is built once more.
-        if cfg!(feature = "testing") {
-            cargo.arg("--all-features");
-        }
-        assert!(cargo.status().unwrap().success());
-    });
+/// Builds what this manifest tells, in the target folder of this test, where much of it is built
+/// already. Prints nothing if all is.
+fn build(manifest: &str, what: &[&str]) {
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest));
+    cargo.arg("--target-dir").arg(target()).args(what);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success());
+}
+
+/// A program that is built in the target folder of this test.
+fn built(path: &str) -> Command {
+    let mut program: PathBuf = env::current_exe().unwrap();
+    program.pop(); // leaves the path of `deps`
+    program.pop();
+    program.push(format!("{path}{}", env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "`cargo test --test it` builds {program:?}"
+    );
+    Command::new(program)
 }
 
 /// The program of an example.
 fn program(example: &str) -> Command {
-    build();
-    let mut path: PathBuf = env::current_exe().unwrap();
-    path.pop(); // leaves the path of `deps`
-    path.pop();
-    path.push("examples");
-    path.push(format!("{example}{}", env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "`cargo test --test it` builds {path:?}");
-    Command::new(path)
+    static BUILT: Once = Once::new();
+    // The features of this test, or the library is built once more.
+    let features: &[&str] = match cfg!(feature = "testing") {
+        true => &["--all-features"],
+        false => &[],
+    };
+    BUILT.call_once(|| build("Cargo.toml", &[&["--examples"], features].concat()));
+    built(&format!("examples/{example}"))
 }
 
 /// The output of an example with these arguments. The example must end by itself, and its own
@@ -96,12 +102,9 @@ fn package_output(package: &str) -> String {
 
 /// As [`package_output`], with variables of the environment.
 fn package_output_with(package: &str, variables: &[(&str, &str)]) -> String {
-    let mut cargo = cargo();
-    cargo.envs(variables.iter().copied());
-    cargo.args(["run", "--quiet", "--target-dir"]);
-    cargo.arg(target().join("examples")).arg("--manifest-path");
-    cargo.arg(examples().join(package).join("Cargo.toml"));
-    output_of(package, &mut cargo)
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| build("examples/Cargo.toml", &["--workspace"]));
+    output_of(package, built(package).envs(variables.iter().copied()))
 }
 
 /// The folder of the examples.
@@ -290,7 +293,9 @@ fn the_table_lists_every_example_with_the_beginning_of_its_output() {
             false => name,
         }
     });
-    let examples: BTreeSet<String> = names.filter(|name| name.ends_with(".rs")).collect();
+    // Where a package was run by hand there is a target folder too.
+    let is_example = |path: &String| path.ends_with(".rs") && folder.join(path).exists();
+    let examples: BTreeSet<String> = names.filter(is_example).collect();
     assert_eq!(listed, examples);
 }
 
