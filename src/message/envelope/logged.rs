@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::{Envelope, ExchangeId, Key, Meta, NAMED, NEVER, PackedIds};
 use crate::{
     message::{
+        headers::x_death::{X_DEATH, original_expiration},
         payload::{Body, Lender},
         properties::Properties,
     },
-    model::{descriptions::names::STREAM_FILTER_VALUE, field_value::FieldValue},
+    model::{
+        descriptions::names::STREAM_FILTER_VALUE,
+        field_value::{FieldTable, FieldValue},
+    },
 };
 
 /// A message of a stream, in at most 88 bytes.
@@ -98,38 +102,70 @@ impl LoggedMessage {
     }
 }
 
-/// The parts that a stream keeps. RabbitMQ stores a message there as AMQP 1.0 and drops headers
-/// whose values are tables or arrays, unless their names begin with `x-`.
+/// The parts that a stream keeps. RabbitMQ stores a message there as AMQP 1.0, which has no cluster
+/// id and no delivery modes but two. So it does not have them either.
+///
+/// A dead letter shows there the expiration that it had when it was published.
 #[inline(never)]
 fn kept(meta: Arc<Meta>) -> Arc<Meta> {
-    let is_own_death = |name: &str| name == "x-death" && !meta.deaths.recorded;
+    let properties = &meta.properties;
+    let is_other_mode = |mode| !matches!(mode, Properties::TRANSIENT | Properties::PERSISTENT);
+    let has_other_mode = properties.delivery_mode.is_some_and(is_other_mode);
+    let headers = kept_headers(&meta);
+    let expiration = original_expiration(&meta).map(str::to_owned);
+    if !has_other_mode
+        && properties.cluster_id.is_none()
+        && headers.is_none()
+        && expiration.is_none()
+    {
+        return meta;
+    }
+    let mut kept = Meta::clone(&meta);
+    let properties = &mut kept.properties;
+    properties.cluster_id = None;
+    if has_other_mode {
+        properties.delivery_mode = Some(Properties::TRANSIENT);
+    }
+    if let Some(headers) = headers {
+        properties.headers = Some(headers);
+    }
+    if let Some(expiration) = expiration {
+        properties.expiration = Some(expiration);
+    }
+    Arc::new(kept)
+}
+
+/// The headers that a stream keeps, if those are others. It drops headers whose values are tables
+/// or arrays, unless their names begin with `x-`.
+fn kept_headers(meta: &Meta) -> Option<FieldTable> {
+    let is_own_death = |name: &str| name == X_DEATH && !meta.deaths.recorded;
     let is_nested =
         |value: &FieldValue| matches!(value, FieldValue::Array(_) | FieldValue::Table(_));
     let is_dropped = |name: &str, value: &FieldValue| {
         is_own_death(name) || is_nested(value) && !name.starts_with("x-") && !is_routing(name)
     };
-    let Some(headers) = &meta.properties.headers else {
-        return meta;
-    };
+    let headers = meta.properties.headers.as_ref()?;
     let changes = headers
         .iter()
-        .any(|(name, value)| is_dropped(name, value) || matches!(value, FieldValue::Bytes(_)));
-    if !changes {
-        return meta;
+        .any(|(name, value)| is_dropped(name, value) || text(value).is_some());
+    changes.then(|| {
+        let kept = headers
+            .iter()
+            .filter(|(name, value)| !is_dropped(name, value));
+        let kept = kept.map(|(name, value)| match text(value) {
+            Some(text) => (name, FieldValue::from(text)),
+            None => (name, value.clone()),
+        });
+        kept.collect()
+    })
+}
+
+/// The text of octets that are UTF-8, as which a stream keeps them.
+fn text(value: &FieldValue) -> Option<&str> {
+    match value {
+        FieldValue::Bytes(octets) => std::str::from_utf8(octets).ok(),
+        _ => None,
     }
-    let mut kept = Meta::clone(&meta);
-    let headers = kept.properties.headers_mut();
-    let old = std::mem::take(headers);
-    for (name, value) in &old {
-        match value {
-            _ if is_dropped(name, value) => {}
-            FieldValue::Bytes(octets) => {
-                headers.insert(name, String::from_utf8_lossy(octets).into_owned());
-            }
-            value => drop(headers.insert(name, value.clone())),
-        }
-    }
-    Arc::new(kept)
 }
 
 /// Whether the header has routing keys, which RabbitMQ keeps apart.

@@ -25,6 +25,19 @@ pub(crate) const X_DEATH: &str = "x-death";
 const COUNT: &str = "count";
 const QUEUE: &str = "queue";
 const REASON: &str = "reason";
+const ORIGINAL_EXPIRATION: &str = "original-expiration";
+
+/// The expiration that a dead letter had when it was published.
+pub(crate) fn original_expiration(meta: &Meta) -> Option<&str> {
+    let records = match meta.properties.header_value(X_DEATH)? {
+        FieldValue::Array(records) if meta.deaths.recorded => records,
+        _ => return None,
+    };
+    records.iter().find_map(|record| match record {
+        FieldValue::Table(record) => record.get(ORIGINAL_EXPIRATION)?.as_str(),
+        _ => None,
+    })
+}
 
 /// The reason why a message died in a queue: the `reason` in its `x-death` header.
 ///
@@ -190,7 +203,7 @@ impl Death<'_> {
                 FieldValue::Array(keys.into_iter().map(FieldValue::from).collect()),
             );
         if let Some(expiration) = &meta.properties.expiration {
-            record.insert("original-expiration", expiration.as_str());
+            record.insert(ORIGINAL_EXPIRATION, expiration.as_str());
         }
         record
     }
