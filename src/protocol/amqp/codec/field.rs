@@ -106,7 +106,8 @@ impl Field<'_> for bool {
     }
 }
 
-/// A short string. To write one of more than 255 octets cuts it behind a whole character.
+/// A short string. To write one of more than 255 octets cuts it behind a whole character, and ends
+/// it with three dots, as RabbitMQ does with the text of a long error.
 impl<'a> Field<'a> for &'a str {
     #[inline]
     fn read(from: &mut Reader<'a>) -> Result<&'a str, Malformed> {
@@ -116,23 +117,28 @@ impl<'a> Field<'a> for &'a str {
 
     #[inline]
     fn write(&self, to: &mut Vec<u8>) {
-        let text = cut(self);
-        to.push(text.len() as u8);
+        let (text, end) = cut(self);
+        to.push((text.len() + end.len()) as u8);
         to.extend_from_slice(text.as_bytes());
+        to.extend_from_slice(end.as_bytes());
     }
 }
 
 /// The most octets of a short string.
 pub(super) const MOST_OCTETS: usize = u8::MAX as usize;
 
-/// The text up to the last character that ends within the length of a short string.
+/// The part of a text that a short string has room for, and what follows it.
 #[inline]
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MOST_OCTETS);
+fn cut(text: &str) -> (&str, &'static str) {
+    const DOTS: &str = "...";
+    if text.len() <= MOST_OCTETS {
+        return (text, "");
+    }
+    let mut end = MOST_OCTETS - DOTS.len();
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    &text[..end]
+    (&text[..end], DOTS)
 }
 
 /// A long string.
