@@ -9,7 +9,7 @@ use super::{
     EntityKind, Error, Inequivalent, Permission, PermissionDenied, Precondition, Resource,
 };
 use crate::model::{
-    field_value::{ErlangBinary, FieldValue},
+    field_value::{ErlangBinary, ErlangValue, FieldValue},
     name::Name,
 };
 
@@ -250,11 +250,13 @@ impl Error {
     pub(crate) fn invalid_x_match(value: &FieldValue) -> Error {
         Precondition::InvalidBinding(match value {
             FieldValue::LongString(word) => format!(
-                "Invalid x-match field value \"{word}\"; expected all, any, all-with-x, or any-with-x"
+                "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+                ErlangBinary(word.as_bytes())
             ),
             other => format!(
-                "Invalid x-match field type {} (value {other}); expected longstr",
-                other.type_name()
+                "Invalid x-match field type {} (value {}); expected longstr",
+                other.type_name(),
+                ErlangValue(other)
             ),
         })
         .into()

@@ -164,7 +164,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
         (
             Error::invalid_x_match(&"some".into()),
             406,
-            "PRECONDITION_FAILED - Invalid x-match field value \"some\"; expected all, any, all-with-x, or any-with-x",
+            "PRECONDITION_FAILED - Invalid x-match field value <<\"some\">>; expected all, any, all-with-x, or any-with-x",
         ),
         (
             Error::invalid_x_match(&5.into()),

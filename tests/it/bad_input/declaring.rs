@@ -380,7 +380,7 @@ fn a_wrong_x_match() {
     );
     ways.all_fail_with(
         406,
-        "PRECONDITION_FAILED - Invalid x-match field value \"some\"; expected all, any, \
+        "PRECONDITION_FAILED - Invalid x-match field value <<\"some\">>; expected all, any, \
          all-with-x, or any-with-x",
     );
 }
