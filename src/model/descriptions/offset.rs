@@ -32,7 +32,8 @@ use std::time::{Duration, SystemTime};
 pub enum Offset {
     /// The first message that the stream still has.
     First,
-    /// The messages that came last: those that were published together at the end of the stream.
+    /// The messages that came last: those that were published together at the end of the stream. A
+    /// stream in memory takes up to 64 messages of a batch together, unless they begin a segment.
     Last,
     /// The next message that comes.
     #[default]

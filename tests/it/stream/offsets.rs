@@ -84,6 +84,18 @@ fn a_time_begins_at_the_first_message_since_then() -> Result {
 }
 
 #[test]
+fn the_last_messages_are_those_that_were_published_together() -> Result {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(log())?;
+    producer.publish(0)?;
+    let _ = producer.publish_batch(1..10);
+    assert_eq!(first_of(&broker, Offset::Last)?, Some(1));
+    producer.publish(10)?;
+    assert_eq!(first_of(&broker, Offset::Last)?, Some(10));
+    Ok(())
+}
+
+#[test]
 fn a_message_of_a_clock_that_goes_back_has_the_time_of_the_one_before() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let producer = broker.producer::<u32>(log())?;

@@ -157,6 +157,7 @@ impl QueueCore {
             return Err(payload);
         };
         let came = stream.millis_of(now, arrivals);
+        stream.log.begin_chunk();
         stream.append(size, came, |offset| make(payload, offset));
         let waiting = stream.take_waiting();
         state.count_taken_in(MessageTotals::new(1, size));
@@ -179,6 +180,9 @@ impl QueueCore {
             return;
         };
         let mut state = self.lock();
+        if let Some(stream) = state.plain_stream() {
+            stream.log.begin_chunk();
+        }
         let mut added = MessageTotals::default();
         while let Some(stream) = state.plain_stream()
             && let Some(payload) = payloads.next()
@@ -223,7 +227,6 @@ impl Stream {
     /// Appends a message of this size that comes at `came`, if there is a segment that is not full.
     #[inline(always)]
     fn append(&mut self, size: u64, came: u64, make: impl FnOnce(u64) -> Envelope) {
-        self.log.begin_chunk();
         let envelope = make(self.log.next());
         self.log.append_to_last(size, envelope, came);
     }
