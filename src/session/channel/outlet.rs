@@ -51,6 +51,7 @@ impl ChannelState {
     /// Appends to the stream of events, and returns the reader to be woken. A closed channel has no
     /// more events; it gets no delivery either.
     #[must_use = "woken after the lock is released"]
+    #[inline(always)]
     pub(super) fn send(&mut self, event: Event) -> Option<Wake> {
         match self.closed {
             None => self.outlet.stream().send(self.outlet.number, event),

@@ -132,6 +132,14 @@ impl<E: StreamItem> Events<E> {
     /// [`RecvError::Cancelled`] if the channel or connection is closed and all its events have been
     /// read.
     pub fn recv(&self) -> Result<E, RecvError> {
+        match self.stream().next_taken_over() {
+            Some(event) => Ok(noted(event)),
+            None => self.recv_next(),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_next(&self) -> Result<E, RecvError> {
         // Without a deadline the wait ends with an event or with the stream.
         let event = waiter::wait(self.stream(), None).unwrap_or(Err(CancelReason::ChannelClosed));
         read(event).map_err(RecvError::Cancelled)
@@ -272,11 +280,15 @@ impl<E: StreamItem> Events<E> {
 
 /// Notes the read of a delivery, outside of all locks.
 fn read<E: StreamItem>(event: Result<(u16, Event), CancelReason>) -> Result<E, CancelReason> {
-    let event = event?;
+    event.map(noted)
+}
+
+#[inline(always)]
+fn noted<E: StreamItem>(event: (u16, Event)) -> E {
     if let Event::Delivery(delivery) = &event.1 {
         delivery.note_read();
     }
-    Ok(event.into())
+    event.into()
 }
 
 /// For a session of a wire protocol.

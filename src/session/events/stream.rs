@@ -67,6 +67,8 @@ impl State {
         }
     }
 
+    // An event is large. Inlined, it is moved once.
+    #[inline(always)]
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
         self.events.push_back((channel, event));
         match self.waiting.is_empty() {
@@ -101,6 +103,7 @@ impl EventStream {
 
     /// Appends an event of a channel, and returns the reader to be woken.
     #[must_use = "woken after the lock of the channel is released"]
+    #[inline(always)]
     pub(crate) fn send(&self, channel: u16, event: Event) -> Option<Wake> {
         self.state.lock().push(channel, event)
     }
@@ -228,6 +231,15 @@ impl EventStream {
         trim(front);
         mem::swap(&mut self.state.lock().events, front);
         !front.is_empty()
+    }
+
+    /// The next event, if the readers have taken it over already.
+    #[inline(always)]
+    pub(super) fn next_taken_over(&self) -> Option<(u16, Event)> {
+        let mut front = self.front.lock();
+        let sent = front.pop_front()?;
+        trim(&mut front);
+        Some(sent)
     }
 
     /// Ends the stream: no event follows those that it has. Returns the readers to be woken.
