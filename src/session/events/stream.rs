@@ -67,6 +67,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
         self.events.push_back((channel, event));
         match self.waiting.is_empty() {
@@ -103,6 +104,12 @@ impl EventStream {
     #[must_use = "woken after the lock of the channel is released"]
     pub(crate) fn send(&self, channel: u16, event: Event) -> Option<Wake> {
         self.state.lock().push(channel, event)
+    }
+
+    /// As [`send`](Self::send) of many events. It has the lock of the stream until it is dropped.
+    pub(crate) fn sender(&self, channel: u16) -> impl FnMut(Event) -> Option<Wake> {
+        let mut state = self.state.lock();
+        move |event| state.push(channel, event)
     }
 
     /// Appends the confirm of a message. If the last event is the confirm of an earlier message of
