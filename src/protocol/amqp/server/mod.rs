@@ -169,6 +169,9 @@ impl ServerConnection {
         while taken < octets.len() && self.is_ready() {
             taken += self.receive_frame(&octets[taken..]);
         }
+        if let Some(session) = &mut self.session {
+            session.tell_awaiting();
+        }
         // The driver waits for the end of another phase.
         if self.has_output() || self.deadline != deadline {
             self.wake_output();
