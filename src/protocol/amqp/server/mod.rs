@@ -216,8 +216,10 @@ impl ServerConnection {
         context: &mut Context<'_>,
         buffer: &mut Vec<u8>,
     ) -> Poll<Option<usize>> {
+        self.output.swap_empty(buffer);
         self.advance(context);
         if self.output.len() == 0 {
+            self.output.swap_empty(buffer);
             if matches!(self.phase, Phase::Ended) {
                 return Poll::Ready(None);
             }
