@@ -13,7 +13,11 @@ use std::{
     env,
     io::{self, BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex, TryLockError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
@@ -23,62 +27,159 @@ use futures_lite::future::{block_on, poll_fn};
 use leveret::Broker;
 use leveret::amqp::{ServerConfig, ServerConnection};
 
-struct Unpark(Thread);
+/// A peer that takes nothing for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-impl Wake for Unpark {
+/// How long one write waits for a peer that does not read.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// A client and its connection. Each direction has a thread.
+struct Peer<'a> {
+    socket: &'a TcpStream,
+    connection: &'a Mutex<ServerConnection>,
+    /// Octets that are taken from the connection and not written. Who has the lock writes.
+    unsent: Mutex<Vec<u8>>,
+    waker: Arc<WriterWaker>,
+}
+
+/// Wakes the thread that writes.
+struct WriterWaker {
+    writer: Thread,
+    /// The thread that reads has octets of the peer, and is about to send what follows of them.
+    is_held: AtomicBool,
+}
+
+impl Wake for WriterWaker {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        if !self.is_held.load(SeqCst) {
+            self.writer.unpark();
+        }
     }
 }
 
-/// Hands over everything that comes from the peer.
-fn read(socket: &TcpStream, connection: &Mutex<ServerConnection>) -> io::Result<()> {
-    let mut socket = BufReader::with_capacity(64 << 10, socket);
-    while !socket.fill_buf()?.is_empty() {
-        block_on(poll_fn(|context| {
-            connection.lock().unwrap().poll_ready(context)
-        }));
-        let taken = connection.lock().unwrap().receive(socket.buffer());
-        socket.consume(taken);
+impl Peer<'_> {
+    /// Hands over everything that comes from the peer, and answers at once.
+    fn read(&self) -> io::Result<()> {
+        let mut socket = BufReader::with_capacity(64 << 10, self.socket);
+        while !socket.fill_buf()?.is_empty() {
+            block_on(poll_fn(|context| {
+                self.connection.lock().unwrap().poll_ready(context)
+            }));
+            let mut connection = self.connection.lock().unwrap();
+            let time_out = connection.poll_timeout();
+            self.waker.is_held.store(true, SeqCst);
+            let taken = connection.receive(socket.buffer());
+            self.waker.is_held.store(false, SeqCst);
+            let is_same = connection.poll_timeout() == time_out;
+            drop(connection);
+            socket.consume(taken);
+            if !self.answer()? || !is_same {
+                self.waker.writer.unpark();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what there is, without a wake of the other thread. `false` if that thread has to go
+    /// on: this one reads, and never waits long for a peer that does not read.
+    fn answer(&self) -> io::Result<bool> {
+        let mut unsent = match self.unsent.try_lock() {
+            // Elsewhere a socket is of no use after a write that took too long.
+            Ok(unsent) if cfg!(unix) => unsent,
+            Ok(_) | Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Poisoned(_)) => return Err(io::ErrorKind::Other.into()),
+        };
+        for _ in 0..2 {
+            if self.poll(&mut unsent).is_pending() {
+                return Ok(true);
+            }
+            write(self.socket, &mut unsent)?;
+            if !unsent.is_empty() {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    fn poll(&self, octets: &mut Vec<u8>) -> Poll<Option<usize>> {
+        let waker = Waker::from(Arc::clone(&self.waker));
+        let mut connection = self.connection.lock().unwrap();
+        connection.poll_output(&mut Context::from_waker(&waker), octets)
+    }
+
+    /// Sends the peer everything else that is for it, until the connection ends.
+    fn write(&self) -> io::Result<()> {
+        loop {
+            let mut unsent = self.unsent.lock().unwrap();
+            let mut end = Instant::now() + PATIENCE;
+            while !unsent.is_empty() {
+                let before = unsent.len();
+                write(self.socket, &mut unsent)?;
+                match unsent.len() < before {
+                    true => end = Instant::now() + PATIENCE,
+                    false if Instant::now() < end => {}
+                    false => return Err(io::ErrorKind::TimedOut.into()),
+                }
+            }
+            self.connection
+                .lock()
+                .unwrap()
+                .handle_timeout(Instant::now());
+            let output = self.poll(&mut unsent);
+            drop(unsent);
+            match output {
+                Poll::Ready(None) => return Ok(()),
+                Poll::Ready(Some(_)) => continue,
+                Poll::Pending => {}
+            }
+            let time_out = self.connection.lock().unwrap().poll_timeout();
+            match time_out {
+                Some(end) => thread::park_timeout(end - Instant::now()),
+                None => thread::park(),
+            }
+        }
+    }
+}
+
+/// Writes the first octets, as many as the peer takes in a moment.
+fn write(mut socket: &TcpStream, octets: &mut Vec<u8>) -> io::Result<()> {
+    while !octets.is_empty() {
+        match socket.write(octets) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => drop(octets.drain(..count)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => break,
+                _ => return Err(error),
+            },
+        }
     }
     Ok(())
 }
 
-/// Sends the peer everything that is for it, until the connection ends.
-fn write(mut socket: &TcpStream, connection: &Mutex<ServerConnection>) -> io::Result<()> {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut octets = Vec::new();
-    loop {
-        let mut locked = connection.lock().unwrap();
-        locked.handle_timeout(Instant::now());
-        let output = locked.poll_output(&mut Context::from_waker(&waker), &mut octets);
-        let timeout = locked.poll_timeout();
-        drop(locked);
-        match (output, timeout) {
-            (Poll::Ready(None), _) => return Ok(()),
-            (Poll::Ready(Some(_)), _) => socket.write_all(&octets)?,
-            (Poll::Pending, Some(end)) => thread::park_timeout(end - Instant::now()),
-            (Poll::Pending, None) => thread::park(),
-        }
-        octets.clear();
-    }
-}
-
-/// Serves a peer until it is gone, as an error of its socket tells. Each direction has a thread.
-fn serve(socket: &TcpStream, peer: SocketAddr, connection: &Mutex<ServerConnection>) {
-    // A peer that takes nothing for so long is gone.
-    let _ = socket.set_write_timeout(Some(Duration::from_secs(30)));
-    println!("{peer} has connected");
+/// Serves a peer until it is gone, as an error of its socket tells.
+fn serve(socket: &TcpStream, address: SocketAddr, connection: &Mutex<ServerConnection>) {
+    let _ = socket.set_write_timeout(Some(MOMENT));
+    println!("{address} has connected");
+    let peer = Peer {
+        socket,
+        connection,
+        unsent: Mutex::default(),
+        waker: Arc::new(WriterWaker {
+            writer: thread::current(),
+            is_held: AtomicBool::new(false),
+        }),
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
-            read(socket, connection).unwrap_or(());
+            peer.read().unwrap_or(());
             connection.lock().unwrap().handle_disconnect();
         });
-        write(socket, connection).unwrap_or(());
+        peer.write().unwrap_or(());
         socket.shutdown(Shutdown::Both).unwrap_or(());
     });
     println!(
-        "{peer}: {}",
+        "{address}: {}",
         connection.lock().unwrap().close_reason().unwrap()
     );
 }

@@ -54,6 +54,13 @@ impl QueueState {
             if plain && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
                 continue;
             }
+            // And so does a channel, as far as it has room.
+            let (ready, consumers) = (&mut self.ready, &mut self.consumers);
+            let plain = plain && self.storage.is_none() && !self.kind.is_quorum();
+            let mut pop = || ready.pop();
+            if plain && next.alone && consumers.deliver_run(&next, effects, &mut pop) {
+                continue;
+            }
             let Some(envelope) = self.ready.pop() else {
                 return assigned;
             };

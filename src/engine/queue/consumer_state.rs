@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
+    consumer_sink::ConsumerSink,
     consumers::Turns,
     credit::Credit,
     effects::Effects,
@@ -17,34 +18,13 @@ use super::{
 use crate::{
     message::envelope::{Envelope, NEVER},
     model::{
-        arguments, error::CancelReason, message_totals::MessageTotals, name::Name,
-        slow_consumer::SlowConsumerPolicy,
+        arguments, message_totals::MessageTotals, name::Name, slow_consumer::SlowConsumerPolicy,
     },
     runtime::waiter::{WaitList, Wake},
 };
 
 /// The id of a channel, whose consumers share a limit, or of a single consumer.
 pub(crate) type Group = u64;
-
-/// Takes each message at the moment of delivery: an AMQP channel.
-///
-/// The methods are called under the queue's lock. They may take a leaf lock, and run no user code.
-pub(crate) trait ConsumerSink: Send + Sync {
-    /// Takes the message out of `message`. If the channel is at its limit, leaves it and returns
-    /// `false`. Then the queue suspends all consumers of this group until
-    /// [`QueueState::resume`](super::QueueState::resume).
-    ///
-    /// The delivery must be settled before `due`, or [`take_overdue`](Self::take_overdue) takes it
-    /// back; [`NEVER`] is no limit.
-    fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool;
-
-    /// Takes back the deliveries that are not settled in time, and tells the client. Also returns
-    /// when the next one is due, or [`NEVER`].
-    fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64);
-
-    /// Records that the queue has cancelled the consumer.
-    fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
-}
 
 /// The target of a consumer's deliveries.
 #[allow(
@@ -66,6 +46,9 @@ impl DeliveryTarget {
         }
     }
 }
+
+/// How many messages a sink takes at once. Nothing else happens on its channel meanwhile.
+const RUN: u32 = 256;
 
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
@@ -335,6 +318,32 @@ impl ConsumerState {
         }
         commit.commit_run(was_empty, taken, effects);
         true
+    }
+
+    /// Delivers as many messages of `next` as the credit allows, to a sink that takes some at once.
+    /// `false` if it took none.
+    pub(super) fn deliver_run(
+        &mut self,
+        effects: &mut Effects,
+        next: &mut dyn FnMut() -> Option<Envelope>,
+    ) -> bool {
+        let DeliveryTarget::Push(sink) = &self.target else {
+            return false;
+        };
+        if self.auto_ack || self.overdue.due(0) != NEVER {
+            return false;
+        }
+        let mut left = match self.prefetch {
+            0 => RUN,
+            _ => self.delivered.available.min(RUN),
+        };
+        let mut next = || {
+            left = left.checked_sub(1)?;
+            next()
+        };
+        let taken = sink.deliver_run(&mut next, effects);
+        self.delivered.add(taken);
+        taken.messages > 0
     }
 
     /// Reserves a slot in the inbox, if it has capacity and more than `last` of the credit counted

@@ -27,6 +27,7 @@ mod blocked;
 mod browse;
 mod budget;
 mod consumer_id;
+mod consumer_sink;
 mod consumer_state;
 mod consumers;
 mod credit;
@@ -70,7 +71,8 @@ pub(crate) use self::{
     browse::View,
     budget::BudgetCore,
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest, SubscribedBy},
+    consumer_sink::ConsumerSink,
+    consumer_state::{DeliveryTarget, Group, SubscribeRequest, SubscribedBy},
     consumers::ListedConsumer,
     credit::Credit,
     deadlines::Deadlines,

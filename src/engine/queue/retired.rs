@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{consumer_state::ConsumerSink, credit::Credit, effects::Effects};
+use super::{consumer_sink::ConsumerSink, credit::Credit, effects::Effects};
 use crate::{message::envelope::Envelope, model::message_totals::MessageTotals};
 
 /// The removed consumers of a queue. In a box, since most queues have none.

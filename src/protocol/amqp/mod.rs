@@ -17,7 +17,8 @@
 //!   is gone.
 //!
 //! The example `amqp_listener` is a driver on the sockets of the standard library, with two threads
-//! for a client.
+//! for a client. The thread that reads from the client also answers it. So a wake-up is needed only
+//! for what comes from elsewhere.
 //!
 //! # Scope
 //! Every method of AMQP 0-9-1 and RabbitMQ's extensions: confirms, `basic.nack`, bindings between

@@ -35,6 +35,7 @@ impl<T> ByTag<T> {
     }
 
     /// Adds a value. Its tag is above all others.
+    #[inline]
     pub(super) fn push(&mut self, tag: u64, value: T) {
         self.slots.push_back((tag, Some(value)));
     }
@@ -51,6 +52,7 @@ impl<T> ByTag<T> {
     }
 
     /// The place of a tag, if it is not a gap.
+    #[inline]
     fn place(&self, tag: u64) -> Option<usize> {
         let first = self.slots.front()?.0;
         // Each tag is there once, so no place is behind this one.
@@ -65,21 +67,36 @@ impl<T> ByTag<T> {
         })
     }
 
+    /// The value of a tag.
+    pub(super) fn get(&self, tag: u64) -> Option<&T> {
+        let (_, value) = self.slots.get(self.place(tag)?)?;
+        value.as_ref()
+    }
+
     /// Takes out the value of a tag.
+    #[inline]
     pub(super) fn remove(&mut self, tag: u64) -> Option<T> {
-        let place = self.place(tag)?;
-        let value = match place {
-            0 => self.slots.pop_front()?.1,
-            _ => {
-                self.gaps += 1;
-                self.slots.get_mut(place)?.1.take()
-            }
+        let is_first = self.slots.front().is_some_and(|(first, _)| *first == tag);
+        let (_, value) = match is_first {
+            true => self.slots.pop_front()?,
+            false => return self.remove_later(tag),
         };
         self.trim();
         value
     }
 
+    #[inline(never)]
+    fn remove_later(&mut self, tag: u64) -> Option<T> {
+        let place = self.place(tag)?;
+        let (_, value) = self.slots.get_mut(place)?;
+        let value = value.take();
+        self.gaps += 1;
+        self.trim();
+        value
+    }
+
     /// Removes the gaps at the front, and all of them once they are more than the values.
+    #[inline]
     fn trim(&mut self) {
         while let Some((_, None)) = self.slots.front() {
             self.slots.pop_front();
@@ -178,6 +195,7 @@ mod tests {
                     }
                     Step::Remove(back) => {
                         let tag = near(back);
+                        prop_assert_eq!(ours.get(tag), map.get(&tag));
                         prop_assert_eq!(ours.remove(tag), map.remove(&tag));
                     }
                     Step::RemoveUpTo(back) => {

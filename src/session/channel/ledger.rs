@@ -100,10 +100,19 @@ impl Ledger {
         self.entries.push(tag, Entry { unacked, due });
     }
 
+    /// Whether there is an unsettled delivery with this tag, and it is of this origin.
+    #[inline]
+    pub(super) fn is_of(&self, tag: u64, origin: &Arc<DeliveryOrigin>) -> bool {
+        let entry = self.entries.get(tag);
+        let of = entry.and_then(|entry| entry.unacked.origin());
+        of.is_some_and(|of| Arc::ptr_eq(of, origin))
+    }
+
     /// Takes out the delivery with this tag.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag.
+    #[inline]
     pub(super) fn take_one(&mut self, tag: u64) -> Result<Entry> {
         let taken = self.entries.remove(tag);
         taken.ok_or_else(|| Error::unknown_delivery_tag(tag))

@@ -38,7 +38,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashMap;
 
 #[cfg(feature = "amqp")]
-pub(crate) use self::at_once::RouteAtOnce;
+pub(crate) use self::{at_once::RouteAtOnce, settle::Awaiting};
 pub use self::{
     handle::Channel,
     options::{

@@ -30,6 +30,11 @@ impl Outlet {
         self.shared.as_ref().unwrap_or(&self.own)
     }
 
+    /// Appends many events to the stream, which is locked until this is dropped.
+    pub(super) fn sender(&self) -> impl FnMut(Event) -> Option<Wake> {
+        self.stream().sender(self.number)
+    }
+
     /// Ends the channel's own stream. Returns the readers to be woken.
     #[must_use = "woken after the lock is released"]
     pub(super) fn close(&mut self, reason: CancelReason) -> Vec<Wake> {

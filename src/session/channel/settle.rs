@@ -41,6 +41,21 @@ enum Tags {
     AllUpTo(u64),
 }
 
+/// A queue that waits for acknowledgements and is not told of the last ones yet: the consumer that
+/// these are of.
+#[derive(Default)]
+pub(crate) struct Awaiting(Option<Arc<DeliveryOrigin>>);
+
+impl Awaiting {
+    /// Tells the queue. Runs user code (wakers).
+    #[inline]
+    pub(crate) fn tell(&mut self) {
+        if let Some(origin) = self.0.take() {
+            origin.notify();
+        }
+    }
+}
+
 impl Settlement {
     /// Settles a delivery that was taken out of the ledger.
     fn settle_one(self, mut unacked: Unacked) {
@@ -239,14 +254,14 @@ impl Channel {
     /// Acknowledges all deliveries up to this tag. There may be none.
     #[cfg(feature = "amqp")]
     pub(crate) fn ack_all_up_to(&self, tag: u64) -> Result {
-        self.settle_tags(Tags::AllUpTo(tag), Settlement::Ack)
+        self.settle_now(Tags::AllUpTo(tag), Settlement::Ack)
     }
 
     /// Returns or rejects all deliveries up to this tag. There may be none.
     #[cfg(feature = "amqp")]
     pub(crate) fn nack_all_up_to(&self, tag: u64, requeue: Requeue) -> Result {
         let how = Settlement::Otherwise(requeue, Cause::Returned);
-        self.settle_tags(Tags::AllUpTo(tag), how)
+        self.settle_now(Tags::AllUpTo(tag), how)
     }
 
     fn settle(&self, tag: u64, multiple: Multiple, how: Settlement) -> Result {
@@ -254,12 +269,36 @@ impl Channel {
             Multiple::Yes => Tags::UpTo(tag),
             Multiple::No => Tags::One(tag),
         };
-        self.settle_tags(tags, how)
+        self.settle_now(tags, how)
     }
 
-    fn settle_tags(&self, tags: Tags, how: Settlement) -> Result {
+    /// As [`basic_ack`](Self::basic_ack) of one delivery. But a queue that waits for it is not
+    /// told: the caller tells it by [`Awaiting::tell`] before it does anything else. So a queue is
+    /// told once for many acknowledgements of one consumer.
+    #[cfg(feature = "amqp")]
+    #[inline]
+    pub(crate) fn ack_ahead(&self, tag: u64, awaiting: &mut Awaiting) -> Result {
+        self.settle_tags(Tags::One(tag), Settlement::Ack, awaiting)
+    }
+
+    fn settle_now(&self, tags: Tags, how: Settlement) -> Result {
+        let mut awaiting = Awaiting::default();
+        let settled = self.settle_tags(tags, how, &mut awaiting);
+        awaiting.tell();
+        settled
+    }
+
+    #[inline]
+    fn settle_tags(&self, tags: Tags, how: Settlement, awaiting: &mut Awaiting) -> Result {
         let core = self.core();
         let mut state = core.open()?;
+        if let (Tags::One(tag), Some(origin)) = (tags, &awaiting.0)
+            && !state.ledger.is_of(tag, origin)
+        {
+            drop(state);
+            awaiting.tell();
+            state = core.open()?;
+        }
         let ChannelState { ledger, mode, .. } = &mut *state;
         let taken = match (tags, &mut *mode) {
             (Tags::One(tag), PublishMode::Plain | PublishMode::Confirm(_)) => {
@@ -270,15 +309,15 @@ impl Channel {
                     Settlement::Otherwise(..) => None,
                 };
                 if let Some((origin, size)) = counted {
-                    let is_awaited = origin.count_ack(size);
-                    // Else it is the handle of a later delivery.
-                    let origin = match is_awaited {
-                        true => Some(origin),
-                        false => ledger.spare_handles.keep(origin),
+                    // It is the handle of a later delivery.
+                    let unneeded = match origin.count_ack(size) {
+                        true if awaiting.0.is_none() => awaiting.0.replace(origin),
+                        _ => ledger.spare_handles.keep(origin),
                     };
                     drop(state);
-                    if let Some(origin) = origin.filter(|_| is_awaited) {
-                        origin.notify();
+                    drop(unneeded);
+                    if !relieved.is_empty() {
+                        awaiting.tell();
                     }
                 } else {
                     drop(state);

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{ChannelCore, ChannelDelivery, ChannelState, Event, Window};
+use super::{ChannelCore, ChannelDelivery, ChannelState, Event, Window, ledger::Ledger};
 use crate::{
     engine::{
         queue::{ConsumerSink, Effects, QueueCore},
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueType, error::CancelReason, name::Name},
+    model::{arguments::QueueType, error::CancelReason, message_totals::MessageTotals, name::Name},
     runtime::waiter::Wake,
     session::{events::DeliveredFrom, unacked::DeliveryOrigin},
 };
@@ -36,13 +36,13 @@ impl ConsumerSink for ChannelSink {
         let Some(origin) = state.ledger.spare_handles.take(&self.origin) else {
             return false;
         };
-        if !core.has_room(&mut state, &origin.queue) {
+        if !core.has_room(&mut state.ledger, &origin.queue) {
             let unneeded = state.ledger.spare_handles.keep(origin);
             drop(state);
             drop(unneeded);
             return false;
         }
-        let Some(mut envelope) = message.take() else {
+        let Some(envelope) = message.take() else {
             return false;
         };
         // The delivery is acknowledged now. The message was charged to the account before.
@@ -50,35 +50,7 @@ impl ConsumerSink for ChannelSink {
             Some(account) if origin.auto_ack => Some((Arc::clone(account), envelope.size())),
             _ => None,
         };
-        let delivery_tag = state.ledger.next_tag();
-        let mut shown = match origin.auto_ack {
-            true => {
-                origin.forget(&envelope);
-                Some(envelope)
-            }
-            false => {
-                let another = envelope.body().another();
-                let copy = another.map(|body| envelope.with_body(body));
-                let copy = copy.or_else(|| envelope.share().ok());
-                let handle = state.ledger.spare_handles.take(&self.origin);
-                let handle = handle.unwrap_or_else(|| Arc::clone(&origin));
-                state.ledger.enter(delivery_tag, handle, envelope, due);
-                copy
-            }
-        };
-        if let Some(envelope) = &mut shown {
-            match origin.queue.queue_type() {
-                QueueType::Classic => {}
-                QueueType::Quorum => envelope.show_counts(),
-                QueueType::Stream => envelope.show_offset(),
-            }
-        }
-        let delivery = ChannelDelivery {
-            delivery_tag,
-            envelope: shown,
-            message_count: 0,
-            from: DeliveredFrom::Queue(origin),
-        };
+        let delivery = self.delivery(&mut state.ledger, origin, envelope, due);
         if let Some(window) = &core.reading.window {
             window.add();
         }
@@ -89,6 +61,44 @@ impl ConsumerSink for ChannelSink {
             wakes.into_iter().for_each(|wake| effects.wake(Some(wake)));
         }
         true
+    }
+
+    fn deliver_run(
+        &self,
+        next: &mut dyn FnMut() -> Option<Envelope>,
+        effects: &mut Effects,
+    ) -> MessageTotals {
+        let mut taken = MessageTotals::default();
+        let Some(core) = self.core.upgrade() else {
+            return taken;
+        };
+        let mut state = core.lock();
+        if state.closed.is_some() {
+            return taken;
+        }
+        let ChannelState { ledger, outlet, .. } = &mut *state;
+        let mut send = outlet.sender();
+        let unneeded = loop {
+            let Some(origin) = ledger.spare_handles.take(&self.origin) else {
+                break None;
+            };
+            if !core.has_room(ledger, &origin.queue) {
+                break ledger.spare_handles.keep(origin);
+            }
+            let Some(envelope) = next() else {
+                break ledger.spare_handles.keep(origin);
+            };
+            taken.add_message(envelope.size());
+            let delivery = self.delivery(ledger, origin, envelope, NEVER);
+            if let Some(window) = &core.reading.window {
+                window.add();
+            }
+            effects.wake(send(Event::Delivery(delivery)));
+        };
+        drop(send);
+        drop(state);
+        drop(unneeded);
+        taken
     }
 
     fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64) {
@@ -124,20 +134,63 @@ impl ConsumerSink for ChannelSink {
     }
 }
 
-/// Accepts direct replies for the reply consumer of the channel.
+impl ChannelSink {
+    /// Makes a delivery of a message, with an entry in the ledger unless it is settled by that.
+    #[inline(always)]
+    fn delivery(
+        &self,
+        ledger: &mut Ledger,
+        origin: Arc<DeliveryOrigin>,
+        envelope: Envelope,
+        due: u64,
+    ) -> ChannelDelivery {
+        let mut envelope = envelope;
+        let delivery_tag = ledger.next_tag();
+        let mut shown = match origin.auto_ack {
+            true => {
+                origin.forget(&envelope);
+                Some(envelope)
+            }
+            false => {
+                let another = envelope.body().another();
+                let copy = another.map(|body| envelope.with_body(body));
+                let copy = copy.or_else(|| envelope.share().ok());
+                let handle = ledger.spare_handles.take(&self.origin);
+                let handle = handle.unwrap_or_else(|| Arc::clone(&origin));
+                ledger.enter(delivery_tag, handle, envelope, due);
+                copy
+            }
+        };
+        if let Some(envelope) = &mut shown {
+            match origin.queue.queue_type() {
+                QueueType::Classic => {}
+                QueueType::Quorum => envelope.show_counts(),
+                QueueType::Stream => envelope.show_offset(),
+            }
+        }
+        ChannelDelivery {
+            delivery_tag,
+            envelope: shown,
+            message_count: 0,
+            from: DeliveredFrom::Queue(origin),
+        }
+    }
+}
+
 impl ChannelCore {
     /// Whether the channel may take one more delivery of a queue. If not, the queue is told when it
     /// may.
-    fn has_room(&self, state: &mut ChannelState, queue: &Arc<QueueCore>) -> bool {
+    fn has_room(&self, ledger: &mut Ledger, queue: &Arc<QueueCore>) -> bool {
         let window = self.reading.window.as_ref();
         if window.is_none_or(Window::has_room) {
-            return state.ledger.has_room(queue);
+            return ledger.has_room(queue);
         }
-        state.ledger.limit_queue(queue);
+        ledger.limit_queue(queue);
         false
     }
 }
 
+/// Accepts direct replies for the reply consumer of the channel.
 impl Requester for ChannelCore {
     fn reply(&self, address: &Name, envelope: Envelope) -> Result<Option<Wake>, Envelope> {
         let mut state = self.lock();

@@ -11,7 +11,7 @@ use crate::session::unacked::DeliveryOrigin;
 /// How many handles are made at a time, and how many are kept at most: few at first, and twice as
 /// many each time, for a channel with many deliveries. Readers write their count, and to fetch its
 /// cache line for each delivery would cost as much as the rest of it.
-const HANDLES: RangeInclusive<usize> = 4..=32;
+const HANDLES: RangeInclusive<usize> = 4..=256;
 
 /// Handles to one origin, for the next deliveries from there. Most channels have one consumer.
 ///

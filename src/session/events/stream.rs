@@ -108,6 +108,12 @@ impl EventStream {
         self.state.lock().push(channel, event)
     }
 
+    /// As [`send`](Self::send) of many events. It has the lock of the stream until it is dropped.
+    pub(crate) fn sender(&self, channel: u16) -> impl FnMut(Event) -> Option<Wake> {
+        let mut state = self.state.lock();
+        move |event| state.push(channel, event)
+    }
+
     /// Appends the confirm of a message. If the last event is the confirm of an earlier message of
     /// the same channel with the same outcome, and no reader has taken it over, it becomes one
     /// confirm of both.

@@ -3,7 +3,7 @@
 use leveret::{Broker, Local, Queue};
 
 use super::{client, settle};
-use crate::wire::{Arguments, Client, content, method};
+use crate::wire::{Arguments, Client, Incoming, content, method};
 
 const DELIVER: (u16, u16) = (60, 60);
 
@@ -132,6 +132,94 @@ fn an_acknowledgement_of_all_settles_what_the_client_has_seen() {
         closed.reply_text,
         "PRECONDITION_FAILED - unknown delivery tag 3"
     );
+}
+
+#[test]
+fn acknowledgements_that_come_together_take_effect_one_after_the_other() {
+    for order in [[1, 2], [2, 1]] {
+        let broker = Broker::new();
+        let mut client = client(&broker);
+        client.declare(1, "q").unwrap();
+        let one_each = Arguments::new().long(0).short(1).octet(0);
+        client.call(1, (60, 10), one_each, &[(60, 11)]).unwrap();
+        for consumer in ["1", "2"] {
+            client.consume(1, "q", consumer, [false; 4]).unwrap();
+        }
+        for _ in 0..5 {
+            client.publish(1, "q", b"m");
+        }
+        assert_eq!(delivery_tags(&mut client), [1, 2]);
+        // The server reads all of it at once.
+        let count = Arguments::new().short(0).text("q").octet(1).long(0);
+        let acks = order.map(|tag| settle(80, tag, 0)).concat();
+        let octets = [acks, method(1, (50, 10), count)].concat();
+        assert_eq!(client.server.receive(&octets), octets.len());
+        client.pump();
+        let is_answer = |it: &Incoming| it.id == (50, 11);
+        let answer = client.incoming.iter().position(is_answer).unwrap();
+        let answer = client.incoming.remove(answer).unwrap();
+        let mut fields = answer.fields();
+        assert_eq!((fields.text().as_str(), fields.long()), ("q", 1));
+        let consumers = client.incoming.drain(..).map(|it| it.fields().text());
+        let expected = order.map(|tag| tag.to_string());
+        assert!(consumers.eq(expected), "{order:?}");
+    }
+}
+
+#[test]
+fn acknowledgements_that_come_with_an_unknown_one_count() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    let two = Arguments::new().long(0).short(2).octet(0);
+    client.call(1, (60, 10), two, &[(60, 11)]).unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    for _ in 0..5 {
+        client.publish(1, "q", b"m");
+    }
+    let acks = [1, 2, 7].map(|tag| settle(80, tag, 0)).concat();
+    assert_eq!(client.server.receive(&acks), acks.len());
+    let closed = client.await_reply(1, &[]).unwrap_err();
+    let expected = "PRECONDITION_FAILED - unknown delivery tag 7";
+    assert_eq!(closed.reply_text, expected);
+    assert_eq!(broker.purge("q").unwrap(), 3);
+}
+
+/// The number of ready messages.
+fn ready(broker: &Broker) -> u64 {
+    let snapshot = broker.snapshot().unwrap();
+    snapshot.vhosts[0].queues[0].ready.messages
+}
+
+#[test]
+fn a_backlog_is_delivered_in_its_order_whatever_limits_it() {
+    for (prefetch, window) in [(0, 200), (1, 1), (150, 150), (300, 200)] {
+        let broker = Broker::new();
+        let mut client = client(&broker);
+        client.declare(1, "q").unwrap();
+        for number in 0..1000_u32 {
+            client.publish(1, "q", &number.to_be_bytes());
+        }
+        let limit = Arguments::new().long(0).short(prefetch).octet(0);
+        client.call(1, (60, 10), limit, &[(60, 11)]).unwrap();
+        let consume = Arguments::new().short(0).text("q").text("c");
+        let octets = method(1, (60, 20), consume.octet(0).long(0));
+        assert_eq!(client.server.receive(&octets), octets.len());
+        assert_eq!(ready(&broker), 1000 - window, "{prefetch}");
+        let mut number = 0;
+        while number < 1000 {
+            client.pump();
+            let mut acks = Vec::new();
+            for delivery in client.incoming.drain(..).filter(|it| it.id == DELIVER) {
+                assert_eq!(delivery.body, u32::to_be_bytes(number));
+                number += 1;
+                acks.append(&mut settle(80, number.into(), 0));
+            }
+            assert!(!acks.is_empty(), "{number} of {prefetch}");
+            assert_eq!(client.server.receive(&acks), acks.len());
+        }
+        assert_eq!(broker.purge("q").unwrap(), 0);
+    }
 }
 
 #[test]

@@ -348,6 +348,20 @@ impl Consumers {
         }
     }
 
+    /// Delivers as many messages of `next` as the consumer's credit allows. `false` if it took
+    /// none, because its channel is at its limit or it takes messages in another way.
+    pub(crate) fn deliver_run(
+        &mut self,
+        consumer: &NextConsumer,
+        effects: &mut Effects,
+        next: &mut dyn FnMut() -> Option<Envelope>,
+    ) -> bool {
+        match self.get_mut(consumer.id) {
+            Some(subscriber) => subscriber.deliver_run(effects, next),
+            None => false,
+        }
+    }
+
     fn block(&mut self, id: ConsumerId) {
         self.turns.remove(id);
         self.blocked.push(id);

@@ -20,6 +20,14 @@ impl ConsumerSink for Full {
         false
     }
 
+    fn deliver_run(
+        &self,
+        _: &mut dyn FnMut() -> Option<Envelope>,
+        _: &mut Effects,
+    ) -> MessageTotals {
+        MessageTotals::default()
+    }
+
     fn take_overdue(&self, _: u64, _: &mut Effects) -> (Vec<Envelope>, u64) {
         (Vec::new(), NEVER)
     }

@@ -14,7 +14,7 @@ use crate::{
         error::{Error, Result},
         field_value::FieldTable,
     },
-    protocol::amqp::codec::{Method, MethodId},
+    protocol::amqp::codec::Method,
     session::{
         channel::{Channel, ConsumeOptions, IfEmpty, IfUnused, RouteAtOnce},
         requeue::Requeue,
@@ -38,9 +38,6 @@ pub(super) struct ServerChannel {
 
 /// The commit of a transaction.
 pub(super) type Commit = Pin<Box<dyn Future<Output = Result> + Send>>;
-
-/// The method that acknowledges deliveries.
-const ACK: MethodId = (60, 80);
 
 fn if_unused(flag: bool) -> IfUnused {
     match flag {
@@ -73,22 +70,6 @@ impl ServerChannel {
     #[inline]
     pub(super) fn answer(&self, no_wait: bool, method: &Method<'_>, output: &mut Output) {
         output.answer(self.number, no_wait, method);
-    }
-
-    /// Acts on one of the two methods that come with every message: the beginning of a message with
-    /// the address of the one before, or the acknowledgement of one. `false` if it is another one.
-    #[inline]
-    pub(super) fn frequent_method(&mut self, method: &[u8]) -> Result<bool, Fault> {
-        if self.content.begin_again(method) {
-            return Ok(true);
-        }
-        // The tag 0 has meanings of its own.
-        let Some((tag @ 1.., multiple)) = Method::read_ack(method) else {
-            return Ok(false);
-        };
-        let acked = self.channel.basic_ack(tag, multiple.into());
-        acked.map_err(|error| Fault::of(&error, ACK))?;
-        Ok(true)
     }
 
     /// Publishes a message. `false` if it cannot be done at once. The publisher has it then.

@@ -169,6 +169,9 @@ impl ServerConnection {
         while taken < octets.len() && self.is_ready() {
             taken += self.receive_frame(&octets[taken..]);
         }
+        if let Some(session) = &mut self.session {
+            session.tell_awaiting();
+        }
         // The driver waits for the end of another phase.
         if self.has_output() || self.deadline != deadline {
             self.wake_output();
@@ -213,8 +216,10 @@ impl ServerConnection {
         context: &mut Context<'_>,
         buffer: &mut Vec<u8>,
     ) -> Poll<Option<usize>> {
+        self.output.swap_empty(buffer);
         self.advance(context);
         if self.output.len() == 0 {
+            self.output.swap_empty(buffer);
             if matches!(self.phase, Phase::Ended) {
                 return Poll::Ready(None);
             }

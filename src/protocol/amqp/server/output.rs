@@ -92,6 +92,14 @@ impl Output {
         self.octets = Vec::new();
     }
 
+    /// Swaps the empty buffer with that of the driver, if that is empty too. So octets come into
+    /// the memory of the driver, which keeps what it needs.
+    pub(super) fn swap_empty(&mut self, buffer: &mut Vec<u8>) {
+        if self.octets.is_empty() && buffer.is_empty() {
+            std::mem::swap(&mut self.octets, buffer);
+        }
+    }
+
     /// Moves everything to the end of `buffer`, and returns how much that is.
     pub(super) fn take(&mut self, buffer: &mut Vec<u8>) -> usize {
         let count = self.octets.len();

@@ -20,6 +20,9 @@ impl ServerConnection {
                 None => Ok(()),
             },
             (frame::METHOD, 0) => {
+                if let Some(session) = &mut self.session {
+                    session.tell_awaiting();
+                }
                 let method = Method::read(frame.payload)
                     .map_err(|malformed| fault::no_method(malformed, frame.payload))?;
                 self.connection_method(method)

@@ -19,7 +19,7 @@ use crate::{
         frame::{self, Frame},
     },
     session::{
-        channel::{AckMode, ChannelOptions, Event, Events},
+        channel::{AckMode, Awaiting, ChannelOptions, Event, Events, Multiple},
         connection::Connection,
     },
 };
@@ -61,6 +61,8 @@ pub(super) struct Session {
     /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
     /// is done before it.
     waiting: Option<u16>,
+    /// The queue that is told of the last acknowledgements before anything else is done.
+    awaiting: Awaiting,
     /// The octets of bodies that are not whole.
     unfinished: u64,
     /// The waker of the driver has to be registered again.
@@ -75,6 +77,9 @@ pub(super) enum Slot {
 
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
+
+/// The method that acknowledges deliveries.
+const ACK: MethodId = (60, 80);
 
 /// The method whose answer waits for the disk.
 const COMMIT: MethodId = (90, 20);
@@ -100,6 +105,7 @@ impl Session {
             max_message_size: config.max_message_size,
             channels: BTreeMap::new(),
             waiting: None,
+            awaiting: Awaiting::default(),
             unfinished: 0,
             wants_poll: false,
         }
@@ -118,6 +124,10 @@ impl Session {
     /// A frame of a channel.
     #[inline]
     pub(super) fn frame(&mut self, frame: Frame<'_>, output: &mut Output) -> Result<(), Fault> {
+        if self.acknowledge(frame)? {
+            return Ok(());
+        }
+        self.tell_awaiting();
         let channel = match self.channels.get_mut(&frame.channel) {
             Some(Slot::Open(channel)) => channel,
             Some(Slot::Closing) => {
@@ -131,7 +141,8 @@ impl Session {
             Expects::Header => channel.content.header(frame, self.max_message_size)?,
             Expects::Body => channel.content.body(frame)?,
             Expects::Method => {
-                if frame.kind == frame::METHOD && channel.frequent_method(frame.payload)? {
+                let is_method = frame.kind == frame::METHOD;
+                if is_method && channel.content.begin_again(frame.payload) {
                     return Ok(());
                 }
                 let method = method(frame)?;
@@ -172,6 +183,40 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Acts on an acknowledgement. `false` if the frame is another one.
+    #[inline]
+    fn acknowledge(&mut self, frame: Frame<'_>) -> Result<bool, Fault> {
+        // The tag 0 has meanings of its own.
+        let Some((tag @ 1.., multiple)) = Method::read_ack(frame.payload) else {
+            return Ok(false);
+        };
+        let channel = match self.channels.get_mut(&frame.channel) {
+            Some(Slot::Open(channel)) if frame.kind == frame::METHOD => channel,
+            _ => return Ok(false),
+        };
+        if channel.content.expects() != Expects::Method {
+            return Ok(false);
+        }
+        let acked = match multiple {
+            true => {
+                self.awaiting.tell();
+                channel.channel.basic_ack(tag, Multiple::Yes)
+            }
+            false => channel.channel.ack_ahead(tag, &mut self.awaiting),
+        };
+        acked.map_err(|error| {
+            self.awaiting.tell();
+            Fault::of(&error, ACK)
+        })?;
+        Ok(true)
+    }
+
+    /// Tells the queue of acknowledgements that waits for them.
+    #[inline]
+    pub(super) fn tell_awaiting(&mut self) {
+        self.awaiting.tell();
     }
 
     /// A frame on a channel that is not open.
