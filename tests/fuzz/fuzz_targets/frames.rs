@@ -30,7 +30,7 @@ const SAMPLES: &[Sample] = &[
     Method(b"\0\x28\0\x14\0\0\x01e\0"),
     Method(b"\0\x28\0\x1e\0\0\x01f\x01e\x01q\0\0\0\0\0"),
     Method(b"\0\x28\0\x28\0\0\x01f\x01e\x01q\0\0\0\0\0"),
-    // queue.declare, also with arguments: a limit, a time and dead letters; a quorum queue; a stream
+    // queue.declare, also with a limit, a time and dead letters; of a quorum queue; of a stream
     Method(b"\0\x32\0\x0a\0\0\x01q\0\0\0\0\0"),
     Method(
         b"\0\x32\0\x0a\0\0\x01q\0\0\0\0\x42\
