@@ -9,7 +9,15 @@
 //! - One at a time: each message is published, confirmed, received and acknowledged before the
 //!   next.
 //!
-//! Both programs do the same, in turns, and the table has the best of five.
+//! - Memory: the most resident memory of a process that does all this. Only Linux tells it.
+//!
+//! Both programs do the same, in turns, and the table has the best of five. A rate and a memory are
+//! those of leveret divided by those by hand, and have a goal.
+
+#[path = "rabbitmq/memory.rs"]
+mod memory;
+#[path = "rabbitmq/table.rs"]
+mod table;
 
 use std::{
     env,
@@ -39,6 +47,9 @@ struct Times {
     each: Duration,
 }
 
+/// One of the two programs.
+type Program = fn(url: &str, many: usize, singles: usize) -> Times;
+
 fn main() {
     let quick = env::args().any(|argument| argument == "--quick")
         || env::var_os("LEVERET_QUICK").is_some()
@@ -49,50 +60,45 @@ fn main() {
     };
     let url = env::var("LEVERET_RABBITMQ");
     let url = url.unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672".to_owned());
+    let programs: [(&str, Program); 2] = [("by-hand", by_hand), ("by-handles", by_handles)];
+    if let Some((_, program)) = programs.iter().find(|(name, _)| memory::is_asked_for(name)) {
+        program(&url, many, singles);
+        memory::tell_peak();
+        return;
+    }
     if let Err(error) = Broker::open(&url) {
         println!("SKIPPED: no RabbitMQ: {error}");
         return;
     }
-    let mut ours: Vec<Times> = Vec::new();
-    let mut theirs: Vec<Times> = Vec::new();
+    let mut times = [Vec::new(), Vec::new()];
+    let mut peaks = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
-        theirs.push(by_hand(&url, many, singles));
-        ours.push(by_handles(&url, many, singles));
+        for (place, (name, program)) in programs.into_iter().enumerate() {
+            times[place].push(program(&url, many, singles));
+            peaks[place].extend(memory::peak_of(name));
+        }
     }
     if quick {
         return;
     }
-    println!("{many} messages of 100 octets       | by hand      | leveret      | rate");
-    println!("--------------------------------------+--------------+--------------+-----");
-    row(
-        "publish with confirms, pipelined",
-        many,
-        &theirs,
-        &ours,
-        |it| it.publish,
-    );
-    row("receive and acknowledge", many, &theirs, &ours, |it| {
-        it.receive
+    let [theirs, ours] = &times;
+    table::begin(&format!("{many} messages of 100 octets"));
+    let row = |name: &str, messages: usize, goal: f64, of: fn(&Times) -> Duration| {
+        let rate = |all: &[Times]| {
+            let best = all.iter().map(of).min().unwrap_or_default();
+            messages as f64 / best.as_secs_f64()
+        };
+        table::rate(name, (rate(theirs), rate(ours)), goal);
+    };
+    row("publish with confirms, pipelined", many, 0.9, |it| {
+        it.publish
     });
-    row("one at a time", singles, &theirs, &ours, |it| it.each);
-}
-
-fn row(
-    name: &str,
-    messages: usize,
-    theirs: &[Times],
-    ours: &[Times],
-    of: impl Fn(&Times) -> Duration,
-) {
-    let best = |all: &[Times]| all.iter().map(&of).min().unwrap_or_default();
-    let (theirs, ours) = (best(theirs).as_secs_f64(), best(ours).as_secs_f64());
-    let per_second = |time: f64| messages as f64 / time;
-    println!(
-        "{name:37} | {:8.0} / s | {:8.0} / s | {:.2}",
-        per_second(theirs),
-        per_second(ours),
-        theirs / ours
-    );
+    row("receive and acknowledge", many, 0.9, |it| it.receive);
+    row("one at a time", singles, 0.85, |it| it.each);
+    let [theirs, ours] = peaks.map(|peaks| peaks.into_iter().min());
+    if let (Some(theirs), Some(ours)) = (theirs, ours) {
+        table::memory("memory", (theirs, ours), 1.2);
+    }
 }
 
 fn by_handles(url: &str, many: usize, singles: usize) -> Times {

@@ -268,12 +268,12 @@ impl<T> Message<T> {
         self
     }
 
-    /// Makes the message persistent. The mode is only recorded, since no message survives a
-    /// restart yet.
+    /// Makes the message persistent. In a durable queue it survives a restart if the broker has a
+    /// folder (the page `guide::durability` tells more) or is a RabbitMQ. Elsewhere the mode is
+    /// only recorded.
     ///
     /// # RabbitMQ
-    /// The property `delivery-mode` with the value 2. There a persistent message in a durable queue
-    /// survives a restart.
+    /// The property `delivery-mode` with the value 2.
     pub fn persistent(mut self) -> Message<T> {
         self.properties = self.properties.persistent();
         self

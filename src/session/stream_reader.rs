@@ -232,9 +232,7 @@ impl StreamReader {
         let down = self.vhost().why_down();
         down.unwrap_or(CancelReason::QueueDeleted)
     }
-}
 
-impl StreamReader {
     /// The next message in the block that it reads.
     #[inline]
     fn next_in_block(&self, place: &mut Place) -> Option<(Arc<ReadBlock>, u64)> {

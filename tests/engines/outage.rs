@@ -15,7 +15,7 @@ use leveret::{
 };
 
 use crate::{
-    engine::{LONG, SHORT, rabbitmq},
+    engine::{Engine, LONG, SHORT, rabbitmq},
     losing::{await_loss, behind_proxy, is_lost},
 };
 
@@ -110,6 +110,13 @@ fn a_worker_reports_without_a_connection() {
     proxy.open();
 }
 
+/// A queue whose dead letters go to another one, which is declared by a connection that stays.
+fn with_dead_letters(engine: &Engine, direct: &Engine) -> (Queue, Queue) {
+    let dead = direct.broker.declare(&engine.queue("dead")).unwrap();
+    let queue = engine.queue("q").dead_letter_exchange("");
+    (queue.dead_letter_routing_key(dead.name()), dead)
+}
+
 /// A worker that has one message and makes a dead letter of it. Returns when each attempt begins,
 /// and what ends it.
 fn burying(broker: &Broker, queue: &Queue) -> (WorkerHandle, Receiver<()>, Sender<()>) {
@@ -136,9 +143,7 @@ fn a_shutdown_waits_for_no_dead_letter_without_a_connection() {
         return;
     };
     let direct = rabbitmq().unwrap();
-    let dead = direct.broker.declare(&engine.queue("dead")).unwrap();
-    let queue = engine.queue("q").dead_letter_exchange("");
-    let queue = queue.dead_letter_routing_key(dead.name());
+    let (queue, dead) = with_dead_letters(&engine, &direct);
     let (worker, _begun, end) = burying(&engine.broker, &queue);
     let events = engine.broker.vhost("/").unwrap().events();
     proxy.close();
@@ -157,9 +162,7 @@ fn a_message_that_comes_again_has_one_dead_letter() {
         return;
     };
     let direct = rabbitmq().unwrap();
-    let dead = direct.broker.declare(&engine.queue("dead")).unwrap();
-    let queue = engine.queue("q").dead_letter_exchange("");
-    let queue = queue.dead_letter_routing_key(dead.name());
+    let (queue, dead) = with_dead_letters(&engine, &direct);
     let (worker, begun, end) = burying(&engine.broker, &queue);
     let events = engine.broker.vhost("/").unwrap().events();
     proxy.cut();

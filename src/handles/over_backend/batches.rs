@@ -6,10 +6,14 @@ use super::{SECOND, fake::Fake};
 use crate::{
     handles::broker::Broker,
     model::{
+        backoff::Backoff,
         descriptions::{Overflow, Queue},
         error::Error,
     },
-    runtime::block_on::block_on,
+    runtime::{
+        block_on::block_on,
+        clock::{ManualClock, Time},
+    },
 };
 
 #[test]
@@ -104,4 +108,26 @@ fn what_a_batch_has_not_published_in_time_comes_back_in_order() {
     let late = late.map(|result| result.unwrap_err().into_parts());
     assert!(late.eq((0..300).map(|number| (Error::Timeout, Some(number)))));
     drop(held);
+}
+
+#[test]
+fn what_a_batch_has_not_sent_in_time_is_not_sent_later() {
+    let server = Broker::new();
+    let fake = Fake::connect(&server);
+    let clock = ManualClock::new();
+    let connection = fake.handles_at(Time::new(clock.clone()));
+    let producer = connection.producer::<u32>("q").unwrap();
+    for producer in [producer.clone(), producer.retry(Backoff::default())] {
+        let clock = clock.clone();
+        let payloads = (0..300).inspect(move |number| {
+            // The first of the second run.
+            if *number == 64 {
+                clock.advance(SECOND);
+            }
+        });
+        let results = producer.publish_batch_timeout(payloads, SECOND);
+        let late = results.skip(64).map(|late| late.unwrap_err().into_parts());
+        assert!(late.eq((64..300).map(|number| (Error::Timeout, Some(number)))));
+        assert_eq!(connection.purge("q").unwrap(), 64);
+    }
 }

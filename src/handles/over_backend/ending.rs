@@ -8,7 +8,10 @@ use std::{
 
 use super::{SECOND, fake::Fake};
 use crate::{
-    handles::broker::{Broker, Credentials},
+    handles::{
+        broker::{Broker, Credentials},
+        consumer::Consumer,
+    },
     model::{
         descriptions::Queue,
         error::{Error, Result},
@@ -18,6 +21,7 @@ use crate::{
         backend::{Connected, Engine},
         broker_core::BrokerCore,
         delivery::Delivery,
+        delivery_info::DeliveryInfo,
         requeue::Requeue,
     },
 };
@@ -72,10 +76,10 @@ fn a_shutdown_waits_until_the_engine_has_each_settlement() {
     }
 }
 
-#[test]
-fn a_shutdown_waits_for_a_dead_letter_that_this_program_publishes() {
-    let server = Broker::new();
-    let fake = Fake::connect(&server);
+/// A client of `server` with a consumer of the queue `q`, and with a delivery of it. The client
+/// publishes its dead letter itself, to the queue `dead`.
+fn with_a_dead_letter(server: &Broker) -> (Arc<Fake>, Broker, Consumer<u32>, DeliveryInfo) {
+    let fake = Fake::connect(server);
     let client = client_of(&fake);
     client.declare(&Queue::new("dead")).unwrap();
     fake.bury_in("dead");
@@ -83,6 +87,13 @@ fn a_shutdown_waits_for_a_dead_letter_that_this_program_publishes() {
     server.producer::<u32>("q").unwrap().publish(1).unwrap();
     let mut info = consumer.recv_timeout(SECOND).unwrap().into_info();
     info.add_header("x-why", "a test");
+    (fake, client, consumer, info)
+}
+
+#[test]
+fn a_shutdown_waits_for_a_dead_letter_that_this_program_publishes() {
+    let server = Broker::new();
+    let (fake, client, _consumer, mut info) = with_a_dead_letter(&server);
     let held = fake.hold();
     info.nack(Requeue::No).unwrap();
     let (end, ended) = mpsc::channel();
@@ -103,14 +114,7 @@ fn a_shutdown_waits_for_a_dead_letter_that_this_program_publishes() {
 #[test]
 fn a_shutdown_waits_for_no_dead_letter_of_a_lost_connection() {
     let server = Broker::new();
-    let fake = Fake::connect(&server);
-    let client = client_of(&fake);
-    client.declare(&Queue::new("dead")).unwrap();
-    fake.bury_in("dead");
-    let consumer = client.consumer::<u32>("q").unwrap();
-    server.producer::<u32>("q").unwrap().publish(1).unwrap();
-    let mut info = consumer.recv_timeout(SECOND).unwrap().into_info();
-    info.add_header("x-why", "a test");
+    let (fake, client, _consumer, mut info) = with_a_dead_letter(&server);
     fake.lose();
     assert_eq!(info.nack(Requeue::No), Err(Error::ConnectionClosed));
     assert!(!client.shutdown(SECOND).unwrap().timed_out);

@@ -166,6 +166,20 @@ fn time_outs_tasks_selections_and_batches_receive() {
 }
 
 #[test]
+fn a_simple_queue_goes_on_with_a_queue_that_is_declared_again() {
+    let server = Broker::new();
+    let connection = Fake::connect(&server).handles();
+    let queue = connection.simple_queue::<u32>("q").unwrap();
+    connection.delete(&Queue::new("q")).unwrap();
+    let gone = queue.try_get();
+    let reason = CancelReason::QueueDeleted;
+    assert!(matches!(gone, Err(TryRecvError::Cancelled(why)) if why == reason));
+    connection.declare(&Queue::new("q")).unwrap();
+    queue.put(1).unwrap();
+    assert_eq!(queue.try_get().unwrap().ack_into().unwrap(), 1);
+}
+
+#[test]
 fn a_simple_queue_gets_what_is_ready_and_waits_for_more() {
     both(|connection| {
         let queue = connection.simple_queue::<u32>("q").unwrap();

@@ -80,7 +80,9 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Same as [`publish_batch`](Self::publish_batch), but waits at most `timeout` for room, for
-    /// all payloads together. After that time a payload is still published if there is room.
+    /// all payloads together. After that time a payload is still published if there is room. A
+    /// RabbitMQ gets no payload after that time: those that were not sent come back with
+    /// [`Error::Timeout`](crate::Error::Timeout).
     ///
     /// [`try_publish_batch`](Self::try_publish_batch) has an example of both methods.
     ///
@@ -146,7 +148,7 @@ impl<T: Payload> Producer<T> {
             }
             results.add_to_one(taken);
             if self.starts_all() {
-                self.start_all(rest, OnFull::Wait, &mut started);
+                self.start_all(rest, || OnFull::Wait, &mut started);
                 self.confirm_all_async(started.take_surplus(), &mut results)
                     .await;
             } else {
@@ -183,7 +185,7 @@ impl<T: Payload> Producer<T> {
             results.add_to_one(taken);
             // An engine outside of this process confirms one publish while the next ones start.
             if self.starts_all() {
-                self.start_all(rest, on_full(), &mut started);
+                self.start_all(rest, &on_full, &mut started);
                 self.confirm_all(started.take_surplus(), &on_full, &mut results);
             } else {
                 results.extend(rest.map(|payload| self.send_plain(payload, on_full())));

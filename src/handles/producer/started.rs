@@ -78,10 +78,10 @@ impl<T: Payload> Producer<T> {
     pub(super) fn start_all(
         &self,
         payloads: impl Iterator<Item = T>,
-        on_full: OnFull,
+        on_full: impl Fn() -> OnFull,
         under_way: &mut UnderWay<T>,
     ) {
-        payloads.for_each(|payload| under_way.push(self.start_plain(payload, on_full)));
+        payloads.for_each(|payload| under_way.push(self.start_plain(payload, on_full())));
     }
 
     fn start_plain(&self, payload: T, on_full: OnFull) -> Started<T> {

@@ -1,18 +1,17 @@
 //! [`SimpleQueue`]: one queue with `put` and `get`, as `SimpleQueue` of kombu.
 
+mod puts;
 mod source;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use self::source::{Got, Source};
-
 use crate::{
-    engine::vhost::Published,
     handles::{
         consumer::{Consumer, ConsumerBuilder},
-        producer::{Producer, ProducerBuilder, PublishError},
+        producer::{Producer, ProducerBuilder},
     },
-    message::{codec::Codecs, outgoing::Message, payload::Payload},
+    message::{codec::Codecs, payload::Payload},
     model::{descriptions, error::Result, name::Name},
     session::{
         connection::Connection,
@@ -25,6 +24,13 @@ use crate::{
 ///
 /// A simple queue is not a consumer: each `get` takes one message, and none is taken in advance.
 /// Cloning is cheap, and all clones use the same queue.
+///
+/// # If the queue is deleted
+/// In this process a simple queue gets from the very queue that it was opened with. Once that is
+/// deleted, each `get` says so, even if another queue has its name by then. So do
+/// [`len`](Self::len) and [`purge`](Self::purge). A `put` goes to the queue of this name. Open
+/// another simple queue to get from the new queue. At a RabbitMQ a simple queue means the name, and
+/// goes on with the new queue.
 ///
 /// # RabbitMQ
 /// `SimpleQueue` of kombu. Each `get` takes one message, as `basic.get` does.
@@ -45,6 +51,20 @@ use crate::{
 /// assert_eq!(*delivery, "Hello World!");
 /// delivery.ack()?;
 /// assert!(matches!(hello.try_get(), Err(TryRecvError::Empty)));
+/// # Ok::<(), leveret::Error>(())
+/// ```
+///
+/// A queue that is deleted and declared again:
+/// ```
+/// use leveret::{Broker, Queue, TryRecvError};
+///
+/// let broker = Broker::new();
+/// let old = broker.simple_queue::<u32>("q")?;
+/// broker.delete(&Queue::new("q"))?;
+/// let new = broker.simple_queue::<u32>("q")?;
+/// old.put(7)?;
+/// assert!(matches!(old.try_get(), Err(TryRecvError::Cancelled(_))));
+/// assert_eq!(*new.try_get()?, 7);
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct SimpleQueue<T: Payload> {
@@ -90,192 +110,6 @@ impl<T: Payload> SimpleQueue<T> {
             codecs: Codecs::default(),
             keeper,
         })
-    }
-
-    /// Puts a payload into the queue.
-    ///
-    /// # RabbitMQ
-    /// `SimpleQueue.put` of kombu, or `basic.publish`.
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish`], which return the payload to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Queue;
-    /// # let broker = leveret::Broker::new();
-    /// # let queue = broker.simple_queue::<u32>("q")?;
-    /// assert_eq!(queue.put(7)?.routed, 1);
-    /// broker.delete(&Queue::new("q"))?;
-    /// assert_eq!(queue.put(8).unwrap_err().into_inner(), Some(8));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn put(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.producer.publish(payload)
-    }
-
-    /// Puts a message with its own properties into the queue.
-    ///
-    /// # RabbitMQ
-    /// `SimpleQueue.put` of kombu, or `basic.publish`.
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish_message`], which return the message to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Message;
-    /// # let broker = leveret::Broker::new();
-    /// # let queue = broker.simple_queue::<u32>("q")?;
-    /// queue.put_message(Message::new(7).correlation_id("request-1"))?;
-    /// let delivery = queue.get()?;
-    /// assert_eq!(delivery.info().properties().correlation_id.as_deref(), Some("request-1"));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn put_message(&self, message: Message<T>) -> Result<Published, PublishError<Message<T>>> {
-        self.producer.publish_message(message)
-    }
-
-    /// Same as [`put`](Self::put), but never waits for room in a full queue.
-    ///
-    /// # RabbitMQ
-    /// As for [`put`](Self::put).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::try_publish`], which return the payload to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Error, Overflow, Queue};
-    /// # use std::time::Duration;
-    /// # let broker = leveret::Broker::new();
-    /// let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// let queue = broker.simple_queue::<u32>(&queue)?;
-    /// queue.try_put(1)?;
-    /// assert!(matches!(queue.try_put(2).unwrap_err().error(), Error::Refused { .. }));
-    /// let error = queue.put_timeout(2, Duration::from_millis(1)).unwrap_err();
-    /// assert_eq!(error.into_parts(), (Error::Timeout, Some(2)));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn try_put(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.producer.try_publish(payload)
-    }
-
-    /// Same as [`put`](Self::put), but waits at most `timeout` for room in a full queue.
-    ///
-    /// [`try_put`](Self::try_put) has an example of both methods.
-    ///
-    /// # RabbitMQ
-    /// As for [`put`](Self::put).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish_timeout`], which return the payload to the caller.
-    pub fn put_timeout(&self, payload: T, timeout: Duration) -> Result<Published, PublishError<T>> {
-        self.producer.publish_timeout(payload, timeout)
-    }
-
-    /// Same as [`put`](Self::put), but waits for room without blocking the thread.
-    ///
-    /// # Cancel safety
-    /// A future that is dropped before it is ready has put nothing.
-    ///
-    /// # RabbitMQ
-    /// As for [`put`](Self::put).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish`], which return the payload to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
-    /// # use leveret::{Overflow, Queue};
-    /// # let broker = leveret::Broker::new();
-    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// # let queue = broker.simple_queue::<u32>(&queue)?;
-    /// // The queue has `max_length(1)` and `Overflow::Block`.
-    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// assert!(pin!(queue.put_async(1)).poll(&mut context).is_ready());
-    /// assert!(pin!(queue.put_async(2)).poll(&mut context).is_pending());
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub async fn put_async(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.producer.publish_async(payload).await
-    }
-
-    /// Same as [`put_message`](Self::put_message), but never waits for room in a full queue.
-    ///
-    /// # RabbitMQ
-    /// As for [`put_message`](Self::put_message).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::try_publish_message`], which return the message to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Message, Overflow, Queue};
-    /// # use std::time::Duration;
-    /// # let broker = leveret::Broker::new();
-    /// let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// let queue = broker.simple_queue::<u32>(&queue)?;
-    /// queue.try_put_message(Message::new(1))?;
-    /// assert!(queue.try_put_message(Message::new(2)).is_err());
-    /// let late = queue.put_message_timeout(Message::new(2), Duration::from_millis(1));
-    /// assert_eq!(late.unwrap_err().into_inner(), Some(Message::new(2)));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn try_put_message(
-        &self,
-        message: Message<T>,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        self.producer.try_publish_message(message)
-    }
-
-    /// Same as [`put_message`](Self::put_message), but waits at most `timeout` for room in a full
-    /// queue.
-    ///
-    /// [`try_put_message`](Self::try_put_message) has an example of both methods.
-    ///
-    /// # RabbitMQ
-    /// As for [`put_message`](Self::put_message).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish_message_timeout`], which return the message to the caller.
-    pub fn put_message_timeout(
-        &self,
-        message: Message<T>,
-        timeout: Duration,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        self.producer.publish_message_timeout(message, timeout)
-    }
-
-    /// Same as [`put_message`](Self::put_message), but waits for room without blocking the thread.
-    ///
-    /// # Cancel safety
-    /// As for [`put_async`](Self::put_async).
-    ///
-    /// # RabbitMQ
-    /// As for [`put_message`](Self::put_message).
-    ///
-    /// # Errors
-    /// The errors of [`Producer::publish_message`], which return the message to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Message;
-    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
-    /// # let broker = leveret::Broker::new();
-    /// # let queue = broker.simple_queue::<u32>("q")?;
-    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// let message = Message::new(7).correlation_id("request-1");
-    /// assert!(pin!(queue.put_message_async(message)).poll(&mut context).is_ready());
-    /// assert_eq!(*queue.get()?, 7);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub async fn put_message_async(
-        &self,
-        message: Message<T>,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        self.producer.publish_message_async(message).await
     }
 
     /// Gets the next message. Waits for a message if there is none.

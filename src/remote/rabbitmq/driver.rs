@@ -282,7 +282,7 @@ async fn reconnect(link: &Arc<Link>, attempts: &mut Attempts) -> Option<Arc<Live
         attempts.next = attempts.next.saturating_add(1);
         let connecting = async {
             tokio::time::sleep(delay).await;
-            connect(&link.settings, &link.login).await
+            connect(&link.settings, &link.login, None).await
         };
         tokio::select! {
             () = link.ended() => return None,

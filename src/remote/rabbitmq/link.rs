@@ -167,7 +167,7 @@ impl Link {
         let (completer, completion) = completion();
         let driven = Arc::clone(&link);
         runtime.spawn(async move {
-            match connect(&driven.settings, &driven.login).await {
+            match connect(&driven.settings, &driven.login, None).await {
                 Ok((connection, address)) => {
                     let live = Arc::new(Live::new(connection, address));
                     driver::drive(driven, live, channels, Some(completer)).await;

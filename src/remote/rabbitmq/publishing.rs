@@ -47,7 +47,7 @@ pub(super) type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
 /// A publish that the server has confirmed, or that has failed.
 pub(super) struct Sent {
-    pub(super) publish: Publish,
+    pub(super) publish: Box<Publish>,
     pub(super) outcome: lapin::Result<LapinConfirmation>,
 }
 
@@ -235,7 +235,7 @@ impl Publisher {
             }
         }
         publish.renew_expiration();
-        let mut sending: Sending = Box::pin(send(channel.clone(), publish));
+        let mut sending: Sending = Box::pin(send(channel.clone(), Box::new(publish)));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
         let sending = match sending.as_mut().poll(&mut context) {
@@ -283,8 +283,9 @@ impl Publisher {
     }
 }
 
-/// Publishes on a channel, and waits for the confirm.
-pub(super) async fn send(channel: Channel, publish: Publish) -> Sent {
+/// Publishes on a channel, and waits for the confirm. The publish is boxed, since a future has room
+/// for its arguments twice.
+pub(super) async fn send(channel: Channel, publish: Box<Publish>) -> Sent {
     // Also for messages that are not mandatory: the outcome tells then that no queue has them.
     let options = BasicPublishOptions {
         mandatory: true,

@@ -11,7 +11,7 @@ use lapin::{
 };
 
 use super::{
-    connecting::connect,
+    connecting::{SMALL_FRAME_MAX, connect},
     fault,
     fields::{checked, to_table},
     link::{CLOSE_TIMEOUT, Link, Live},
@@ -198,7 +198,7 @@ async fn declare_plain_queue(
 /// Declares the queue on a connection of its own, which the server closes if it permits no such
 /// queue.
 async fn ask_elsewhere(link: &Link, queue: &Queue) -> Result<QueueDeclared, Fault> {
-    let (connection, address) = connect(&link.settings, &link.login).await?;
+    let (connection, address) = connect(&link.settings, &link.login, Some(SMALL_FRAME_MAX)).await?;
     let other = Live::new(connection, address);
     let declared = ask(&other, queue).await;
     // The answer is here, and the end does not matter.

@@ -78,6 +78,7 @@ impl Unsettled {
         let mut channel = confirming_channel(live).await?;
         while let Some(publish) = self.suspects.pop_front() {
             // Among those under way, it is not lost if this future is dropped.
+            let publish = Box::new(publish);
             self.sending.push(Box::pin(send(channel.clone(), publish)));
             let Some(Sent { publish, outcome }) = self.sending.next().await else {
                 break;
@@ -92,7 +93,7 @@ impl Unsettled {
                     channel = confirming_channel(live).await?;
                 }
                 Err(error) => {
-                    self.suspects.push_front(publish);
+                    self.suspects.push_front(*publish);
                     return Err(error);
                 }
             }
@@ -175,7 +176,7 @@ impl Unsettled {
                     publish.settle(&confirmation, is_returned);
                 }
                 Err(error) => {
-                    self.failed.push(publish);
+                    self.failed.push(*publish);
                     failure = Some(error);
                 }
             }

@@ -1,9 +1,15 @@
 //! A publish on its way to an engine outside of this process.
 
+use std::time::Duration;
+
 use super::{OnFull, prepared::Prepared};
 use crate::{
     message::{envelope::Envelope, headers::cc_bcc},
-    model::{error::Result, field_value::FieldValue, name::Name},
+    model::{
+        error::{Error, Result},
+        field_value::FieldValue,
+        name::Name,
+    },
     runtime::completion::Completion,
     session::backend::{Confirmation, Expires, Outbound},
 };
@@ -14,17 +20,21 @@ impl Prepared<'_> {
     /// # Errors
     /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded. For
     /// [`OnFull::Refuse`] the errors of a connection that is lost or blocked.
+    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over already: no confirm could come
+    /// in time.
     pub(crate) fn start(
         &self,
         message: Option<&Envelope>,
         on_full: OnFull,
     ) -> Option<Result<Completion<Confirmation>>> {
-        if on_full != OnFull::Refuse {
-            return self.hand_over(message?, true);
-        }
         let backend = self.publisher.gate().backend()?;
-        match backend.check_up().and(backend.check_unblocked()) {
-            Ok(()) => self.hand_over(message?, false),
+        let permitted = match on_full {
+            OnFull::WaitFor(Duration::ZERO) => Err(Error::Timeout),
+            OnFull::WaitFor(_) | OnFull::Wait => Ok(()),
+            OnFull::Refuse => backend.check_up().and(backend.check_unblocked()),
+        };
+        match permitted {
+            Ok(()) => self.hand_over(message?, on_full != OnFull::Refuse),
             Err(error) => Some(Err(error)),
         }
     }

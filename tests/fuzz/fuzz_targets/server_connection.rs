@@ -1,6 +1,8 @@
 //! A client of AMQP 0-9-1 that sends anything, in portions of any size. The first octet tells how
-//! it begins and how large the portions are.
+//! it begins, whether it sends whole frames, and how large the portions are.
 #![no_main]
+
+mod frames;
 
 use std::task::{Context, Poll, Waker};
 
@@ -35,7 +37,11 @@ fn send(server: &mut ServerConnection, octets: &[u8], portion: usize) {
                 let mut answer = Vec::new();
                 let more = server.poll_output(&mut context, &mut answer);
                 // The output has a bound, and one message may go beyond it.
-                assert!(answer.len() <= (64 << 10) + 2 * BODY, "{} octets", answer.len());
+                assert!(
+                    answer.len() <= (64 << 10) + 2 * BODY,
+                    "{} octets",
+                    answer.len()
+                );
                 more
             } {
                 said = true;
@@ -64,11 +70,15 @@ fuzz_target!(|octets: &[u8]| {
         .frame_max(FRAME as u32)
         .max_message_size(BODY as u64);
     let mut server = ServerConnection::new(&broker, config);
-    if how & 1 == 1 {
+    let portion = usize::from(how >> 2) * 4 + 1;
+    if how & 3 != 0 {
         send(&mut server, OPENED, OPENED.len());
         assert_eq!(server.close_reason(), None);
     }
-    send(&mut server, octets, usize::from(how >> 1) + 1);
+    match how & 3 {
+        0 | 1 => send(&mut server, octets, portion),
+        _ => send(&mut server, &frames::frames(octets), portion),
+    }
     server.handle_disconnect();
     assert!(server.is_ended());
 });

@@ -3,6 +3,7 @@
 mod batch;
 mod ends;
 mod forwarding;
+mod middlewares;
 mod model;
 mod ordered;
 mod owned;
