@@ -15,7 +15,7 @@ pub(crate) trait ConsumerSink: Send + Sync {
     /// [`QueueState::resume`](super::QueueState::resume).
     ///
     /// The delivery must be settled before `due`, or [`take_overdue`](Self::take_overdue) takes it
-    /// back; [`NEVER`] is no limit.
+    /// back; [`NEVER`](crate::message::envelope::NEVER) is no limit.
     fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool;
 
     /// Takes messages out of `next` until that has none, or the channel is at its limit. Returns
@@ -27,7 +27,7 @@ pub(crate) trait ConsumerSink: Send + Sync {
     ) -> MessageTotals;
 
     /// Takes back the deliveries that are not settled in time, and tells the client. Also returns
-    /// when the next one is due, or [`NEVER`].
+    /// when the next one is due, or [`NEVER`](crate::message::envelope::NEVER).
     fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64);
 
     /// Records that the queue has cancelled the consumer.

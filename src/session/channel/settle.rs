@@ -41,10 +41,28 @@ enum Tags {
     AllUpTo(u64),
 }
 
+/// When a queue that waits for an acknowledgement is told of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Now,
+    /// By the next [`Awaiting::tell`].
+    #[cfg(feature = "amqp")]
+    Later,
+}
+
 /// A queue that waits for acknowledgements and is not told of the last ones yet: the consumer that
 /// these are of.
+///
+/// # If dropped
+/// The queue is told. Runs user code (wakers).
 #[derive(Default)]
 pub(crate) struct Awaiting(Option<Arc<DeliveryOrigin>>);
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
 
 impl Awaiting {
     /// Tells the queue. Runs user code (wakers).
@@ -278,18 +296,21 @@ impl Channel {
     #[cfg(feature = "amqp")]
     #[inline]
     pub(crate) fn ack_ahead(&self, tag: u64, awaiting: &mut Awaiting) -> Result {
-        self.settle_tags(Tags::One(tag), Settlement::Ack, awaiting)
+        self.settle_tags(Tags::One(tag), Settlement::Ack, awaiting, Told::Later)
     }
 
     fn settle_now(&self, tags: Tags, how: Settlement) -> Result {
-        let mut awaiting = Awaiting::default();
-        let settled = self.settle_tags(tags, how, &mut awaiting);
-        awaiting.tell();
-        settled
+        self.settle_tags(tags, how, &mut Awaiting::default(), Told::Now)
     }
 
     #[inline]
-    fn settle_tags(&self, tags: Tags, how: Settlement, awaiting: &mut Awaiting) -> Result {
+    fn settle_tags(
+        &self,
+        tags: Tags,
+        how: Settlement,
+        awaiting: &mut Awaiting,
+        told: Told,
+    ) -> Result {
         let core = self.core();
         let mut state = core.open()?;
         if let (Tags::One(tag), Some(origin)) = (tags, &awaiting.0)
@@ -316,7 +337,8 @@ impl Channel {
                     };
                     drop(state);
                     drop(unneeded);
-                    if !relieved.is_empty() {
+                    // Before the payload is dropped, which may take long.
+                    if told == Told::Now || !relieved.is_empty() {
                         awaiting.tell();
                     }
                 } else {
