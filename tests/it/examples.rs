@@ -249,7 +249,7 @@ fn without_ports(text: &str) -> String {
 #[test]
 fn an_amqp_listener_serves_a_client_that_comes_and_goes() {
     let output = output("amqp_listener", &[]);
-    let promised = promised(include_str!("../../examples/amqp_listener.rs"));
+    let promised = promised(include_str!("../../examples/amqp_listener/main.rs"));
     assert_eq!(without_ports(&output), without_ports(&promised));
 }
 
@@ -288,14 +288,13 @@ fn the_table_lists_every_example_with_the_beginning_of_its_output() {
     }
     let names = fs::read_dir(folder).unwrap().map(|entry| {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        match folder.join(&name).is_dir() {
-            true => name + "/src/main.rs",
-            false => name,
-        }
+        // An example is a file, a folder or a package.
+        let package = format!("{name}/src/main.rs");
+        let paths = [format!("{name}/main.rs"), package, name];
+        let is_example = |path: &String| path.ends_with(".rs") && folder.join(path).is_file();
+        paths.into_iter().find(is_example)
     });
-    // Where a package was run by hand there is a target folder too.
-    let is_example = |path: &String| path.ends_with(".rs") && folder.join(path).exists();
-    let examples: BTreeSet<String> = names.filter(is_example).collect();
+    let examples: BTreeSet<String> = names.flatten().collect();
     assert_eq!(listed, examples);
 }
 

@@ -1,31 +1,19 @@
-//! Programs in any language use the broker of this process, by AMQP 0-9-1: an example, no server.
-//!
-//! `cargo run --features amqp --example amqp_listener -- --port 5672` serves clients until Ctrl-C.
-//! They log in as `guest`, password `guest`. Without a port its own client comes and goes:
-//!
-//! ```text
-//! listening on 127.0.0.1:40307
-//! 127.0.0.1:51218 has connected
-//! 127.0.0.1:51218: the peer is gone
-//! ```
+//! A client and its connection, on two threads.
 
 use std::{
-    env,
     io::{self, BufRead, BufReader, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, TryLockError,
         atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc,
     },
     task::{Context, Poll, Wake, Waker},
-    thread::{self, JoinHandle, Thread},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
 use futures_lite::future::{block_on, poll_fn};
-use leveret::Broker;
-use leveret::amqp::{ServerConfig, ServerConnection};
+use leveret::amqp::ServerConnection;
 
 /// A peer that takes nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,10 +58,10 @@ impl Peer<'_> {
             self.waker.is_held.store(true, SeqCst);
             let taken = connection.receive(socket.buffer());
             self.waker.is_held.store(false, SeqCst);
-            let is_same = connection.poll_timeout() == time_out;
             drop(connection);
             socket.consume(taken);
-            if !self.answer()? || !is_same {
+            let is_done = self.answer()?;
+            if !is_done || self.connection.lock().unwrap().poll_timeout() != time_out {
                 self.waker.writer.unpark();
             }
         }
@@ -85,7 +73,7 @@ impl Peer<'_> {
     fn answer(&self) -> io::Result<bool> {
         let mut unsent = match self.unsent.try_lock() {
             // Elsewhere a socket is of no use after a write that took too long.
-            Ok(unsent) if cfg!(unix) => unsent,
+            Ok(unsent) if cfg!(unix) && unsent.is_empty() => unsent,
             Ok(_) | Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Poisoned(_)) => return Err(io::ErrorKind::Other.into()),
         };
@@ -158,8 +146,9 @@ fn write(mut socket: &TcpStream, octets: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Serves a peer until it is gone, as an error of its socket tells.
-fn serve(socket: &TcpStream, address: SocketAddr, connection: &Mutex<ServerConnection>) {
-    let _ = socket.set_write_timeout(Some(MOMENT));
+pub fn serve(socket: &TcpStream, address: SocketAddr, connection: &Mutex<ServerConnection>) {
+    let time_out = if cfg!(unix) { MOMENT } else { PATIENCE };
+    let _ = socket.set_write_timeout(Some(time_out));
     println!("{address} has connected");
     let peer = Peer {
         socket,
@@ -176,45 +165,12 @@ fn serve(socket: &TcpStream, address: SocketAddr, connection: &Mutex<ServerConne
             connection.lock().unwrap().handle_disconnect();
         });
         peer.write().unwrap_or(());
+        // The other thread may wait for room.
+        connection.lock().unwrap().handle_disconnect();
         socket.shutdown(Shutdown::Both).unwrap_or(());
     });
     println!(
         "{address}: {}",
         connection.lock().unwrap().close_reason().unwrap()
     );
-}
-
-fn main() -> io::Result<()> {
-    let port = env::args().skip_while(|it| it != "--port").nth(1);
-    let listener = TcpListener::bind(format!("127.0.0.1:{}", port.as_deref().unwrap_or("0")))?;
-    let address = listener.local_addr()?;
-    println!("listening on {address}");
-    let (broker, open) = (Broker::new(), Arc::new(Mutex::new(Vec::new())));
-    let accepted = Arc::clone(&open);
-    thread::spawn(move || {
-        while let Ok((socket, peer)) = listener.accept() {
-            let config = ServerConfig::new().peer_address(peer.to_string());
-            let server = ServerConnection::new(&broker, config);
-            let connection = Arc::new(Mutex::new(server));
-            let served = Arc::clone(&connection);
-            let thread = thread::spawn(move || serve(&socket, peer, &served));
-            let mut open = accepted.lock().unwrap();
-            open.retain(|(_, thread): &(_, JoinHandle<_>)| !thread.is_finished());
-            open.push((connection, thread));
-        }
-    });
-    let (stop, stopped) = mpsc::channel();
-    ctrlc::set_handler(move || stop.send(()).unwrap()).unwrap();
-    if port.is_some() {
-        stopped.recv().unwrap();
-    } else {
-        let client = TcpStream::connect(address)?;
-        client.shutdown(Shutdown::Write)?;
-        io::copy(&mut &client, &mut io::sink())?;
-    }
-    for (connection, thread) in open.lock().unwrap().drain(..) {
-        connection.lock().unwrap().close("the listener ends");
-        thread.join().unwrap();
-    }
-    Ok(())
 }
