@@ -51,24 +51,20 @@ const CONNECTION: u16 = 0;
 
 impl State {
     /// Appends that the connection is blocked, or that it is no more. The one takes back the other,
-    /// if that is not read yet and no event of a channel came since. So a connection without a
-    /// reader keeps one at most. `front` has the unread events before those that are here.
+    /// if that is the last event and is not read yet. So a connection without a reader keeps one at
+    /// most. `front` has the unread events before those that are here.
     fn alarm(&mut self, front: &mut Sent, event: Event) -> Option<Wake> {
-        let is_alarm = |event: &Event| matches!(event, Event::Blocked { .. } | Event::Unblocked);
-        for unread in [&mut self.events, front] {
-            // Losses and returns of the connection stay.
-            let last = unread
-                .iter()
-                .rposition(|(of, event)| *of != CONNECTION || is_alarm(event));
-            if let Some(place) = last {
-                if unread[place].0 == CONNECTION {
-                    unread.remove(place);
-                    return None;
-                }
-                break;
+        let last = match self.events.is_empty() {
+            true => front,
+            false => &mut self.events,
+        };
+        match last.back() {
+            Some((CONNECTION, Event::Blocked { .. } | Event::Unblocked)) => {
+                last.pop_back();
+                None
             }
+            _ => self.push(CONNECTION, event),
         }
-        self.push(CONNECTION, event)
     }
 
     // An event is large. Inlined, it is moved once.
