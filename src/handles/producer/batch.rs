@@ -80,9 +80,10 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Same as [`publish_batch`](Self::publish_batch), but waits at most `timeout` for room, for
-    /// all payloads together. After that time a payload is still published if there is room. A
-    /// RabbitMQ gets no payload after that time: those that were not sent come back with
-    /// [`Error::Timeout`](crate::Error::Timeout).
+    /// all payloads together. After that time a payload is still published if there is room. To
+    /// a RabbitMQ no payload is handed over after that time: the others come back with
+    /// [`Error::Timeout`](crate::Error::Timeout). One that was handed over before and is not
+    /// confirmed comes back with the same error, and may be published all the same.
     ///
     /// [`try_publish_batch`](Self::try_publish_batch) has an example of both methods.
     ///

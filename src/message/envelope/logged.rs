@@ -26,8 +26,8 @@ pub(crate) struct LoggedMessage {
 }
 
 impl LoggedMessage {
-    /// A message that came `millis` after a time that the keeper knows. Its headers are those that
-    /// a stream of RabbitMQ keeps. Runs no user code.
+    /// A message that came `millis` after a time that the keeper knows. Its properties are those
+    /// that a stream of RabbitMQ keeps. Runs no user code.
     #[inline(always)]
     pub(crate) fn new(envelope: Envelope, millis: u32) -> Self {
         let Envelope {
@@ -103,7 +103,7 @@ impl LoggedMessage {
 }
 
 /// The parts that a stream keeps. RabbitMQ stores a message there as AMQP 1.0, which has no cluster
-/// id and no delivery modes but two. So it does not have them either.
+/// id and two delivery modes only.
 ///
 /// A dead letter shows there the expiration that it had when it was published.
 #[inline(never)]

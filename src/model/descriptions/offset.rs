@@ -33,7 +33,7 @@ pub enum Offset {
     /// The first message that the stream still has.
     First,
     /// The messages that came last: those that were published together at the end of the stream. A
-    /// stream in memory takes up to 64 messages of a batch together, unless they begin a segment.
+    /// stream may take up to 64 messages of a batch together.
     Last,
     /// The next message that comes.
     #[default]

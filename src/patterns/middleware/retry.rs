@@ -18,8 +18,7 @@ use crate::{
 /// messages pass it. After the last attempt that the [`Backoff`] allows, the message is
 /// dead-lettered. The header `x-exception-reason` then has the number of attempts and the last
 /// error. A queue without a dead letter exchange drops the message instead.
-/// [`Context::acquired_count`](crate::worker::Context::acquired_count) tells a handler how many
-/// attempts there were before this one, but for [`through_queues`](Self::through_queues).
+/// [`Retry::attempt`](Self::attempt) tells a handler the number of its attempt.
 ///
 /// When its delay is over, the message comes after those that the worker has in advance: up to 256,
 /// unless its [`prefetch`](crate::worker::WorkerBuilder::prefetch) is smaller.

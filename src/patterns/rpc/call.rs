@@ -166,8 +166,8 @@ impl<A: Payload, R: Payload> Call<A, R> {
     }
 
     /// The caller gives up. Servers that have not begun do not begin, and the others are told.
-    /// Returns a reply that is there already. So a reply that its server does not count as late
-    /// reaches its caller.
+    /// Returns a reply that is there already. So a reply that its server in this process does
+    /// not count as late reaches its caller.
     pub(super) fn abandon(&self) -> Option<Reply<R>> {
         let (arguments, first, rest, answer) = {
             let mut state = self.state.lock();
@@ -261,7 +261,7 @@ impl<A: Payload, R: Payload> Drop for Call<A, R> {
 /// late.
 impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
     fn take_reply(&self, at: Instant, properties: &Properties, body: &Body, writer: &dyn Codec) {
-        // Its server has counted it as late, though the caller may not have looked at its clock.
+        // The caller may not have looked at its clock yet, and the server may not know either.
         if self.head.deadline.is_some_and(|deadline| deadline <= at) {
             return;
         }

@@ -8,12 +8,12 @@ use lapin::{Connection, ConnectionProperties, tcp::OwnedTLSConfig};
 use super::{fault, link::Login, settings::Settings};
 use crate::model::error::{Error, Result};
 
-/// The largest frame that is asked for if the URL says nothing. It is half of what RabbitMQ
-/// permits: the client has buffers of 64 such frames, and larger ones are no faster. If the client
-/// knows the size before it connects, it does not touch the buffers until they are needed.
-const FRAME_MAX: u32 = 64 << 10;
+/// The largest frame that is asked for if the URL says nothing: what RabbitMQ permits if nothing
+/// else is set. All properties of a message are in one frame, also those of other programs. The
+/// client knows it before it connects. So it does not touch its buffers until they are needed.
+const FRAME_MAX: u32 = 128 << 10;
 
-/// The smallest largest frame, for a connection that sends little.
+/// The largest frame of a connection that sends little: the least that the client allows.
 pub(super) const SMALL_FRAME_MAX: u32 = 8 << 10;
 
 /// Connects to the first server that accepts the connection. `frame_max` is the largest frame, if

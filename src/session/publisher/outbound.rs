@@ -18,9 +18,9 @@ impl Prepared<'_> {
     /// Hands the message to the engine outside of this process, if there is one.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded. For
+    /// [`Error::Codec`] if the payload cannot be encoded. For
     /// [`OnFull::Refuse`] the errors of a connection that is lost or blocked.
-    /// [`Error::Timeout`](crate::Error::Timeout) if the time is over already: no confirm could come
+    /// [`Error::Timeout`] if the time is over already: no confirm could come
     /// in time.
     pub(crate) fn start(
         &self,
@@ -43,7 +43,7 @@ impl Prepared<'_> {
     /// engine takes nothing now, and is confirmed later then.
     ///
     /// # Errors
-    /// [`Error::Codec`](crate::Error::Codec) if the payload cannot be encoded; the errors of a
+    /// [`Error::Codec`] if the payload cannot be encoded; the errors of a
     /// connection that is lost.
     pub(crate) fn start_if_up(
         &self,
