@@ -20,14 +20,13 @@ use crate::{
     },
     message::{
         envelope::{Address, Deaths, Envelope, Meta},
-        headers::x_death::X_DEATH,
         payload::Body,
         properties::Properties,
     },
     model::{
         access::Credentials,
         bytes::Bytes,
-        descriptions::{Exchange, Queue},
+        descriptions::{Exchange, Queue, names::X_DEATH},
         error::{CancelReason, Result},
         name::Name,
     },

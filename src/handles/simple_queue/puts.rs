@@ -17,7 +17,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// `SimpleQueue.put` of kombu, or `basic.publish`.
     ///
     /// # Errors
-    /// The errors of [`Producer::publish`](crate::Producer::publish), which return the payload to the caller.
+    /// The errors of [`Producer::publish`](crate::Producer::publish), which return the payload to
+    /// the caller.
     ///
     /// # Examples
     /// ```
@@ -39,7 +40,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// `SimpleQueue.put` of kombu, or `basic.publish`.
     ///
     /// # Errors
-    /// The errors of [`Producer::publish_message`](crate::Producer::publish_message), which return the message to the caller.
+    /// The errors of [`Producer::publish_message`](crate::Producer::publish_message), which return
+    /// the message to the caller.
     ///
     /// # Examples
     /// ```
@@ -61,7 +63,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put`](Self::put).
     ///
     /// # Errors
-    /// The errors of [`Producer::try_publish`](crate::Producer::try_publish), which return the payload to the caller.
+    /// The errors of [`Producer::try_publish`](crate::Producer::try_publish), which return the
+    /// payload to the caller.
     ///
     /// # Examples
     /// ```
@@ -88,7 +91,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put`](Self::put).
     ///
     /// # Errors
-    /// The errors of [`Producer::publish_timeout`](crate::Producer::publish_timeout), which return the payload to the caller.
+    /// The errors of [`Producer::publish_timeout`](crate::Producer::publish_timeout), which return
+    /// the payload to the caller.
     pub fn put_timeout(&self, payload: T, timeout: Duration) -> Result<Published, PublishError<T>> {
         self.producer.publish_timeout(payload, timeout)
     }
@@ -102,7 +106,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put`](Self::put).
     ///
     /// # Errors
-    /// The errors of [`Producer::publish`](crate::Producer::publish), which return the payload to the caller.
+    /// The errors of [`Producer::publish`](crate::Producer::publish), which return the payload to
+    /// the caller.
     ///
     /// # Examples
     /// ```
@@ -127,7 +132,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put_message`](Self::put_message).
     ///
     /// # Errors
-    /// The errors of [`Producer::try_publish_message`](crate::Producer::try_publish_message), which return the message to the caller.
+    /// The errors of [`Producer::try_publish_message`](crate::Producer::try_publish_message), which
+    /// return the message to the caller.
     ///
     /// # Examples
     /// ```
@@ -158,7 +164,9 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put_message`](Self::put_message).
     ///
     /// # Errors
-    /// The errors of [`Producer::publish_message_timeout`](crate::Producer::publish_message_timeout), which return the message to the caller.
+    /// The errors of
+    /// [`Producer::publish_message_timeout`](crate::Producer::publish_message_timeout), which
+    /// return the message to the caller.
     pub fn put_message_timeout(
         &self,
         message: Message<T>,
@@ -176,7 +184,8 @@ impl<T: Payload> SimpleQueue<T> {
     /// As for [`put_message`](Self::put_message).
     ///
     /// # Errors
-    /// The errors of [`Producer::publish_message`](crate::Producer::publish_message), which return the message to the caller.
+    /// The errors of [`Producer::publish_message`](crate::Producer::publish_message), which return
+    /// the message to the caller.
     ///
     /// # Examples
     /// ```

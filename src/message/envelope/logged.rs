@@ -5,12 +5,11 @@ use std::sync::Arc;
 use super::{Envelope, ExchangeId, Key, Meta, NAMED, NEVER, PackedIds};
 use crate::{
     message::{
-        headers::x_death::{X_DEATH, original_expiration},
         payload::{Body, Lender},
         properties::Properties,
     },
     model::{
-        descriptions::names::STREAM_FILTER_VALUE,
+        descriptions::names::{ORIGINAL_EXPIRATION, STREAM_FILTER_VALUE, X_DEATH},
         field_value::{FieldTable, FieldValue},
     },
 };
@@ -166,6 +165,18 @@ fn text(value: &FieldValue) -> Option<&str> {
         FieldValue::Bytes(octets) => std::str::from_utf8(octets).ok(),
         _ => None,
     }
+}
+
+/// The expiration that a dead letter had when it was published.
+fn original_expiration(meta: &Meta) -> Option<&str> {
+    let records = match meta.properties.header_value(X_DEATH)? {
+        FieldValue::Array(records) if meta.deaths.recorded => records,
+        _ => return None,
+    };
+    records.iter().find_map(|record| match record {
+        FieldValue::Table(record) => record.get(ORIGINAL_EXPIRATION)?.as_str(),
+        _ => None,
+    })
 }
 
 /// Whether the header has routing keys, which RabbitMQ keeps apart.

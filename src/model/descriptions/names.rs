@@ -73,3 +73,7 @@ pub(crate) const QUORUM_INITIAL_GROUP_SIZE: &str = "x-quorum-initial-group-size"
 pub(crate) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 pub(crate) const STREAM_FILTER_SIZE_BYTES: &str = "x-stream-filter-size-bytes";
 pub(crate) const STREAM_MAX_SEGMENT_SIZE_BYTES: &str = "x-stream-max-segment-size-bytes";
+
+/// The header with the deaths of a message, and what a record there tells of its expiration.
+pub(crate) const X_DEATH: &str = "x-death";
+pub(crate) const ORIGINAL_EXPIRATION: &str = "original-expiration";

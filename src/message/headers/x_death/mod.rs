@@ -16,28 +16,15 @@ use crate::{
         headers::cc_bcc::cc,
     },
     model::{
+        descriptions::names::{ORIGINAL_EXPIRATION, X_DEATH},
         field_value::{FieldTable, FieldValue},
         name::Name,
     },
 };
 
-pub(crate) const X_DEATH: &str = "x-death";
 const COUNT: &str = "count";
 const QUEUE: &str = "queue";
 const REASON: &str = "reason";
-const ORIGINAL_EXPIRATION: &str = "original-expiration";
-
-/// The expiration that a dead letter had when it was published.
-pub(crate) fn original_expiration(meta: &Meta) -> Option<&str> {
-    let records = match meta.properties.header_value(X_DEATH)? {
-        FieldValue::Array(records) if meta.deaths.recorded => records,
-        _ => return None,
-    };
-    records.iter().find_map(|record| match record {
-        FieldValue::Table(record) => record.get(ORIGINAL_EXPIRATION)?.as_str(),
-        _ => None,
-    })
-}
 
 /// The reason why a message died in a queue: the `reason` in its `x-death` header.
 ///

@@ -127,7 +127,7 @@ impl<'a> Field<'a> for &'a str {
 /// The most octets of a short string.
 pub(super) const MOST_OCTETS: usize = u8::MAX as usize;
 
-/// The part of a text that a short string has room for, and what follows it.
+/// The part of a text that a short string has room for, and the end that it gets.
 #[inline]
 fn cut(text: &str) -> (&str, &'static str) {
     const DOTS: &str = "...";
