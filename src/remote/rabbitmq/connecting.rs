@@ -8,10 +8,11 @@ use lapin::{Connection, ConnectionProperties, tcp::OwnedTLSConfig};
 use super::{fault, link::Login, settings::Settings};
 use crate::model::error::{Error, Result};
 
-/// The largest frame that is asked for if the URL says nothing: what RabbitMQ permits if nothing
-/// else is set. All properties of a message are in one frame, also those of other programs. The
-/// client knows it before it connects. So it does not touch its buffers until they are needed.
-const FRAME_MAX: u32 = 128 << 10;
+/// The largest frame that is asked for if the URL says nothing. The client has buffers of 64 such
+/// frames, and knows their size before it connects. So it does not touch them until they are
+/// needed. RabbitMQ permits 128 KiB. All properties of a message are in one frame, also those of
+/// other programs, so much less would not do.
+const FRAME_MAX: u32 = 112 << 10;
 
 /// The largest frame of a connection that sends little: the least that the client allows.
 pub(super) const SMALL_FRAME_MAX: u32 = 8 << 10;
