@@ -61,7 +61,13 @@ impl Peer<'_> {
             drop(connection);
             socket.consume(taken);
             let is_done = self.answer()?;
-            if !is_done || self.connection.lock().unwrap().poll_timeout() != time_out {
+            // A later time-out is seen when the earlier one is over.
+            let is_earlier = match (self.connection.lock().unwrap().poll_timeout(), time_out) {
+                (Some(now), Some(before)) => now < before,
+                (now, None) => now.is_some(),
+                (None, _) => false,
+            };
+            if !is_done || is_earlier {
                 self.waker.writer.unpark();
             }
         }
