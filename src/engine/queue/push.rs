@@ -17,7 +17,7 @@ impl QueueCore {
     ///
     /// # Errors
     /// Returns the payload if the message needs any other check.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_push<P: Payload>(
         &self,
         size: u64,
