@@ -86,6 +86,14 @@ fn trim(read: &mut Sent) {
     }
 }
 
+/// Takes the first event.
+#[inline(always)]
+fn pop(front: &mut Sent) -> Option<(u16, Event)> {
+    let sent = front.pop_front()?;
+    trim(front);
+    Some(sent)
+}
+
 impl EventStream {
     /// `time` is that of the broker.
     pub(crate) fn new(time: &Time) -> EventStream {
@@ -242,10 +250,7 @@ impl EventStream {
     /// The next event, if the readers have taken it over already.
     #[inline(always)]
     pub(super) fn next_taken_over(&self) -> Option<(u16, Event)> {
-        let mut front = self.front.lock();
-        let sent = front.pop_front()?;
-        trim(&mut front);
-        Some(sent)
+        pop(&mut self.front.lock())
     }
 
     /// Ends the stream: no event follows those that it has. Returns the readers to be woken.
@@ -313,11 +318,8 @@ impl Waitable for EventStream {
                 return Poll::Pending;
             }
         }
-        match front.pop_front() {
-            Some(sent) => {
-                trim(&mut front);
-                Poll::Ready(Ok(sent))
-            }
+        match pop(&mut front) {
+            Some(sent) => Poll::Ready(Ok(sent)),
             None => Poll::Pending,
         }
     }
