@@ -24,24 +24,34 @@ pub(crate) trait Elsewhere: Send + Sync {
     fn call(&self, code: Box<dyn FnOnce() + Send>);
 }
 
-/// Why a value is not dropped at once.
-enum Waiting {
-    /// An outer drop runs. The values wait for its end.
-    Outer(Vec<Box<dyn Send>>),
-    /// User code does not run on this thread. Others drop the values.
-    Elsewhere(Arc<dyn Elsewhere>),
+/// What becomes of a value that this thread would drop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is dropped at once.
+    Here,
+    /// An outer drop runs. The value waits in `VALUES` for its end.
+    AfterOuter,
+    /// User code does not run on this thread. `ELSEWHERE` drops the value.
+    Elsewhere,
 }
 
 thread_local! {
+    static PLACE: Cell<Place> = const { Cell::new(Place::Here) };
+
     /// It is empty outside of a drop, so nothing is lost if the thread ends without a drop of it.
     /// Without a drop of its own it can be used until the end of the thread.
-    static WAITING: ManuallyDrop<Cell<Option<Waiting>>> =
+    static VALUES: ManuallyDrop<Cell<Vec<Box<dyn Send>>>> =
+        const { ManuallyDrop::new(Cell::new(Vec::new())) };
+
+    /// As `VALUES`.
+    static ELSEWHERE: ManuallyDrop<Cell<Option<Arc<dyn Elsewhere>>>> =
         const { ManuallyDrop::new(Cell::new(None)) };
 }
 
 /// From now on user code that this thread would run goes to `elsewhere`.
 pub(crate) fn run_elsewhere(elsewhere: Arc<dyn Elsewhere>) -> RunElsewhere {
-    with_waiting(|waiting| *waiting = Some(Waiting::Elsewhere(elsewhere)));
+    let _ = ELSEWHERE.try_with(|slot| slot.set(Some(elsewhere)));
+    set_place(Place::Elsewhere);
     RunElsewhere(())
 }
 
@@ -52,16 +62,22 @@ pub(crate) struct RunElsewhere(());
 
 impl Drop for RunElsewhere {
     fn drop(&mut self) {
-        drop(with_waiting(Option::take));
+        set_place(Place::Here);
+        drop(ELSEWHERE.try_with(|slot| slot.take()));
     }
 }
 
 /// The threads that run the user code of this thread, if it runs none itself.
 pub(crate) fn elsewhere() -> Option<Arc<dyn Elsewhere>> {
-    with_waiting(|waiting| match waiting {
-        Some(Waiting::Elsewhere(elsewhere)) => Some(Arc::clone(elsewhere)),
-        Some(Waiting::Outer(_)) | None => None,
-    })
+    if place() != Place::Elsewhere {
+        return None;
+    }
+    let there = ELSEWHERE.try_with(|slot| {
+        let elsewhere = slot.take();
+        slot.set(elsewhere.clone());
+        elsewhere
+    });
+    there.unwrap_or(None)
 }
 
 /// Calls code of the user. Must not be called under a lock.
@@ -81,45 +97,52 @@ pub(crate) fn call_user_code(code: impl FnOnce() + Send + 'static) {
 /// A panic of the drop ends here, and the panic hook has reported it. If this thread is inside of
 /// another such drop, the value is dropped after that one. On a timer thread, another thread drops
 /// it.
+#[inline]
 pub(crate) fn drop_user_value<T: Send + 'static>(value: T) {
-    match with_waiting(Option::take) {
-        None => {}
-        Some(Waiting::Outer(mut values)) => {
-            values.push(Box::new(value));
-            return with_waiting(|waiting| *waiting = Some(Waiting::Outer(values)));
-        }
-        Some(Waiting::Elsewhere(elsewhere)) => {
-            elsewhere.drop_value(Box::new(value));
-            return with_waiting(|waiting| *waiting = Some(Waiting::Elsewhere(elsewhere)));
+    if place() != Place::Here {
+        return drop_later(Box::new(value));
+    }
+    set_place(Place::AfterOuter);
+    catch_panic(move || drop(value));
+    drop_inner_values();
+    set_place(Place::Here);
+}
+
+#[cold]
+fn drop_later(value: Box<dyn Send>) {
+    match elsewhere() {
+        Some(elsewhere) => elsewhere.drop_value(value),
+        None => {
+            let _ = VALUES.try_with(|waiting| {
+                let mut values = waiting.take();
+                values.push(value);
+                waiting.set(values);
+            });
         }
     }
-    with_waiting(|waiting| *waiting = Some(Waiting::Outer(Vec::new())));
-    catch_panic(move || drop(value));
-    while let Some(values) = next_values() {
+}
+
+/// Drops the values that wait for the end of the outer drop, and those that come meanwhile.
+#[inline]
+fn drop_inner_values() {
+    loop {
+        let values = VALUES.try_with(|waiting| waiting.take()).unwrap_or_default();
+        if values.is_empty() {
+            return;
+        }
         for value in values {
             catch_panic(move || drop(value));
         }
     }
 }
 
-/// The values that wait. If there are none, the outer drop is over.
-fn next_values() -> Option<Vec<Box<dyn Send>>> {
-    with_waiting(|waiting| match waiting.take() {
-        Some(Waiting::Outer(values)) if !values.is_empty() => {
-            *waiting = Some(Waiting::Outer(Vec::new()));
-            Some(values)
-        }
-        _ => None,
-    })
+/// The threads of the interleaving tests have none of this at their end.
+fn place() -> Place {
+    PLACE.try_with(Cell::get).unwrap_or(Place::Here)
 }
 
-/// Calls `change` with the list of this thread. The threads of the interleaving tests have none at
-/// their end.
-fn with_waiting<R>(change: impl FnOnce(&mut Option<Waiting>) -> R) -> R {
-    let mut list = WAITING.try_with(|waiting| waiting.take()).unwrap_or(None);
-    let result = change(&mut list);
-    let _ = WAITING.try_with(|waiting| waiting.set(list));
-    result
+fn set_place(place: Place) {
+    let _ = PLACE.try_with(|slot| slot.set(place));
 }
 
 #[cfg(all(test, not(shuttle)))]
