@@ -126,7 +126,9 @@ fn drop_later(value: Box<dyn Send>) {
 #[inline]
 fn drop_inner_values() {
     loop {
-        let values = VALUES.try_with(|waiting| waiting.take()).unwrap_or_default();
+        let values = VALUES
+            .try_with(|waiting| waiting.take())
+            .unwrap_or_default();
         if values.is_empty() {
             return;
         }

@@ -1,5 +1,7 @@
 //! The order of methods on the wire is that of RabbitMQ.
 
+use std::ops::RangeInclusive;
+
 use leveret::{Broker, Local, Queue};
 
 use super::{client, settle};
@@ -216,10 +218,49 @@ fn a_backlog_is_delivered_in_its_order_whatever_limits_it() {
                 acks.append(&mut settle(80, number.into(), 0));
             }
             assert!(!acks.is_empty(), "{number} of {prefetch}");
-            assert_eq!(client.server.receive(&acks), acks.len());
+            let mut rest = &*acks;
+            while !rest.is_empty() {
+                rest = &rest[client.server.receive(rest)..];
+            }
         }
         assert_eq!(broker.purge("q").unwrap(), 0);
     }
+}
+
+#[test]
+fn deliveries_go_out_while_the_rest_of_many_acknowledgements_waits() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    for _ in 0..1000 {
+        client.publish(1, "q", b"m");
+    }
+    let limit = Arguments::new().long(0).short(200).octet(0);
+    client.call(1, (60, 10), limit, &[(60, 11)]).unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    assert_eq!(delivery_tags(&mut client).len(), 200);
+    let acks: Vec<_> = (1..=200).flat_map(|tag| settle(80, tag, 0)).collect();
+    let (mut rest, mut expected) = (&*acks, 201);
+    for count in [96, 96, 8] {
+        let taken = client.server.receive(rest);
+        assert_eq!(taken, count * acks.len() / 200);
+        rest = &rest[taken..];
+        let next = expected + count as u64;
+        assert!(delivery_tags(&mut client).into_iter().eq(expected..next));
+        expected = next;
+    }
+    // Other frames begin the count anew.
+    let between = method(
+        1,
+        (50, 10),
+        Arguments::new().short(0).text("q").octet(1).long(0),
+    );
+    let some = |tags: RangeInclusive<u64>| tags.flat_map(|tag| settle(80, tag, 0));
+    let octets: Vec<_> = some(201..=295)
+        .chain(between)
+        .chain(some(296..=390))
+        .collect();
+    assert_eq!(client.server.receive(&octets), octets.len());
 }
 
 #[test]

@@ -144,9 +144,15 @@ impl ServerConnection {
     /// Takes octets that the peer has sent, and acts on the frames in them. Returns how many octets
     /// it took.
     ///
-    /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish or a
-    /// commit waits, or the peer does not read. The driver then keeps the rest, and reads nothing
-    /// more from the peer until the connection is ready. The task of
+    /// It takes all of them with two exceptions:
+    ///
+    /// - The connection is not [ready](Self::poll_ready): a publish or a commit waits, or the peer
+    ///   does not read.
+    /// - There were 96 acknowledgements. Their next deliveries can be sent while the rest is acted
+    ///   on.
+    ///
+    /// The driver then keeps the rest, sends what there is, hands over the rest when the connection
+    /// is ready, and reads nothing more from the peer before. The task of
     /// [`poll_output`](Self::poll_output) is woken if there is an answer.
     ///
     /// # Examples
@@ -166,7 +172,7 @@ impl ServerConnection {
         }
         let deadline = self.deadline;
         let mut taken = 0;
-        while taken < octets.len() && self.is_ready() {
+        while taken < octets.len() && self.is_ready() && !self.should_send() {
             taken += self.receive_frame(&octets[taken..]);
         }
         if let Some(session) = &mut self.session {
@@ -285,6 +291,10 @@ impl ServerConnection {
 impl ServerConnection {
     fn is_ready(&self) -> bool {
         !self.output.is_full() && !self.session.as_ref().is_some_and(Session::is_waiting)
+    }
+
+    fn should_send(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::should_send)
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something to do.

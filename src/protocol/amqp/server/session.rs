@@ -63,6 +63,8 @@ pub(super) struct Session {
     waiting: Option<u16>,
     /// The queue that is told of the last acknowledgements before anything else is done.
     awaiting: Awaiting,
+    /// How many acknowledgements came since then.
+    acknowledged: u32,
     /// The octets of bodies that are not whole.
     unfinished: u64,
     /// The waker of the driver has to be registered again.
@@ -77,6 +79,11 @@ pub(super) enum Slot {
 
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
+
+/// After so many acknowledgements it is time to send the deliveries that follow from them. A peer
+/// that acknowledges many messages at a time then works on the first of the next ones while the
+/// others are made.
+const TOGETHER: u32 = 96;
 
 /// The method that acknowledges deliveries.
 const ACK: MethodId = (60, 80);
@@ -106,6 +113,7 @@ impl Session {
             channels: BTreeMap::new(),
             waiting: None,
             awaiting: Awaiting::default(),
+            acknowledged: 0,
             unfinished: 0,
             wants_poll: false,
         }
@@ -114,6 +122,12 @@ impl Session {
     /// Whether a publish or a commit waits.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
+    }
+
+    /// Whether deliveries should be sent before more frames are taken.
+    #[inline]
+    pub(super) fn should_send(&self) -> bool {
+        self.acknowledged >= TOGETHER
     }
 
     /// Whether the driver has to poll, since its waker is registered nowhere.
@@ -210,12 +224,14 @@ impl Session {
             self.awaiting.tell();
             Fault::of(&error, ACK)
         })?;
+        self.acknowledged += 1;
         Ok(true)
     }
 
     /// Tells the queue of acknowledgements that waits for them.
     #[inline]
     pub(super) fn tell_awaiting(&mut self) {
+        self.acknowledged = 0;
         self.awaiting.tell();
     }
 
