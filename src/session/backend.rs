@@ -103,6 +103,11 @@ pub(crate) trait Backend: Send + Sync {
     /// Publishes a message. The completion is the engine's confirm.
     fn publish(&self, message: Outbound) -> Completion<Confirmation>;
 
+    /// Publishes messages that are there together, in their order.
+    fn publish_all(&self, messages: Vec<Outbound>) -> Vec<Completion<Confirmation>> {
+        messages.into_iter().map(|it| self.publish(it)).collect()
+    }
+
     /// Starts a consumer, whose deliveries go into `inbox`. The completion gives its number.
     fn subscribe(
         &self,

@@ -17,7 +17,7 @@ use crate::{
     model::error::{Error, Result},
     runtime::{completion::Completion, waiter::Waitable},
     session::{
-        backend::Confirmation,
+        backend::{Confirmation, Outbound},
         gate::Gate,
         publisher::{OnFull, Overrides},
     },
@@ -26,6 +26,9 @@ use crate::{
 /// A publish that an engine outside of this process has not confirmed yet, and its message.
 pub(super) type Started<T> =
     std::result::Result<(Completion<Confirmation>, Option<Envelope>, Option<Body>), Unpublished<T>>;
+
+/// What comes back if a message is not published.
+type Parts = (Option<Envelope>, Option<Body>);
 
 /// The most publishes of a batch that are not confirmed, and their bytes.
 const UNDER_WAY: usize = 1_024;
@@ -74,28 +77,53 @@ impl<T: Payload> UnderWay<T> {
 }
 
 impl<T: Payload> Producer<T> {
-    /// Starts to publish payloads to an engine outside of this process.
+    /// Starts to publish payloads to an engine outside of this process. They are handed over
+    /// together, when all of them are made.
     pub(super) fn start_all(
         &self,
         payloads: impl Iterator<Item = T>,
         on_full: impl Fn() -> OnFull,
         under_way: &mut UnderWay<T>,
     ) {
-        payloads.for_each(|payload| under_way.push(self.start_plain(payload, on_full())));
+        let mut messages = Vec::with_capacity(payloads.size_hint().0);
+        let mut made = Vec::with_capacity(messages.capacity());
+        let waits = on_full() != OnFull::Refuse;
+        for payload in payloads {
+            made.push(self.make_outbound(payload, waits).map(|(message, parts)| {
+                messages.push(message);
+                parts
+            }));
+        }
+        let started = match self.publisher.start_all(messages, on_full()) {
+            Some(started) => started,
+            // The engine is in this process.
+            None => Err(Error::ConnectionClosed),
+        };
+        let (completions, error) = match started {
+            Ok(completions) => (completions, Error::ConnectionClosed),
+            Err(error) => (Vec::new(), error),
+        };
+        let mut completions = completions.into_iter();
+        for made in made {
+            let started = made.and_then(|(envelope, original)| match completions.next() {
+                Some(completion) => Ok((completion, envelope, original)),
+                None => Err(unpublished(error.clone(), envelope, original)),
+            });
+            under_way.push(started);
+        }
     }
 
-    fn start_plain(&self, payload: T, on_full: OnFull) -> Started<T> {
+    fn make_outbound(&self, payload: T, waits: bool) -> Result<(Outbound, Parts), Unpublished<T>> {
         let Made {
             prepared,
             envelope,
             original,
             ..
         } = self.make_plain(payload, Overrides::default())?;
-        match prepared.start(envelope.as_ref(), on_full) {
-            Some(Ok(completion)) => Ok((completion, envelope, original)),
-            Some(Err(error)) => Err(unpublished(error, envelope, original)),
-            // The engine is in this process.
-            None => Err(unpublished(Error::ConnectionClosed, envelope, original)),
+        let message = envelope.as_ref().map(|it| prepared.outbound(it, waits));
+        match message.unwrap_or(Err(Error::ConnectionClosed)) {
+            Ok(message) => Ok((message, (envelope, original))),
+            Err(error) => Err(unpublished(error, envelope, original)),
         }
     }
 

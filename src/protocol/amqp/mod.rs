@@ -36,7 +36,12 @@
 //! | pika | 1.4.4 | 561 of its own | 561 | |
 //! | py-amqp | 5.4.2 | 12 of its own, those of TLS left out | 12 | |
 //! | kombu | 5.7.0 | 51 of its own | 51 | |
-//! | amqplib (Node) | 2.0.1 | 80 of its own | 79 | one connects to port 5672 whatever it is told |
+//! | amqplib (Node) | 2.0.1 (program: 2.3.1) | 80 of its own, 3 of ours | 82 | one connects to port 5672 whatever it is told |
+//! | amqp091-go | 1.5.0 | 116 of its own | 116 | |
+//! | RabbitMQ's Java client | 5.0.0 | 4 of ours | 4 | |
+//! | bunny (Ruby) | 2.19.0 | 5 of ours | 5 | |
+//! | php-amqplib | 3.5.3 | 5 of ours | 5 | |
+//! | rabbitmq-c | 0.11.0 | 4 of ours | 4 | |
 //! | aio-pika | 10.2.1 | 6 of ours | 6 | |
 //! | celery | 5.7.0 | 4 of ours: 1,000 tasks, retries, chords, an ETA | 4 | |
 //! | lapin | 4.12.3 | 4 of ours | 4 | |

@@ -240,6 +240,16 @@ impl Backend for RemoteLink {
         publisher.publish(message, self.link.settings.unconfirmed)
     }
 
+    fn publish_all(&self, messages: Vec<Outbound>) -> Vec<Completion<Confirmation>> {
+        let Link {
+            calls, publisher, ..
+        } = &*self.link;
+        match messages.iter().any(|message| calls.is_for(message)) {
+            true => messages.into_iter().map(|it| self.publish(it)).collect(),
+            false => publisher.publish_all(messages, self.link.settings.unconfirmed),
+        }
+    }
+
     fn subscribe(
         &self,
         consumer: RemoteConsumer,

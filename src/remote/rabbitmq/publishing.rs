@@ -175,6 +175,30 @@ impl Publisher {
         message: Outbound,
         unconfirmed: Unconfirmed,
     ) -> Completion<Confirmation> {
+        let (publish, completion) = self.make(message, unconfirmed);
+        self.hand_over(publish);
+        completion
+    }
+
+    /// As [`publish`](Self::publish), for messages that follow one another. The client sends them
+    /// in large pieces, and the driver is woken once.
+    pub(super) fn publish_all(
+        &self,
+        messages: Vec<Outbound>,
+        unconfirmed: Unconfirmed,
+    ) -> Vec<Completion<Confirmation>> {
+        let made = messages.into_iter().map(|it| self.make(it, unconfirmed));
+        let (publishes, completions): (Vec<_>, _) = made.unzip();
+        self.hand_over(publishes.into_iter().flatten());
+        completions
+    }
+
+    /// `None` if the message cannot be published. The completion tells why.
+    fn make(
+        &self,
+        message: Outbound,
+        unconfirmed: Unconfirmed,
+    ) -> (Option<Box<Publish>>, Completion<Confirmation>) {
         let (completer, completion) = completion();
         let made = to_properties(&message.properties).and_then(|properties| {
             let names = (checked(&message.exchange)?, checked(&message.routing_key)?);
@@ -184,66 +208,77 @@ impl Publisher {
             Ok(made) => made,
             Err(error) => {
                 completer.complete(Err(NotPublished::Invalid(error)));
-                return completion;
+                return (None, completion);
             }
         };
-        let gives_back = unconfirmed == Unconfirmed::GiveBack || !message.waits;
         let callers = self.callers();
-        let is_request = callers.is_some_and(|it| it.is_request(&message.properties));
-        let failed = {
-            let mut way = self.way.lock();
-            let publish = Publish {
-                number: way.next,
-                gives_back,
-                is_request,
-                message,
-                exchange,
-                routing_key,
-                properties,
-                completer,
-            };
-            way.next += 1;
-            match &mut way.state {
-                State::Open(channel) => {
-                    self.start(channel, publish);
-                    None
-                }
-                State::Waiting(_, Some(error)) if gives_back => Some((publish, error.clone())),
-                State::Waiting(waiting, _) => {
-                    waiting.push_back(publish);
-                    self.waits.notify_one();
-                    None
-                }
-                State::Ended => Some((publish, Error::ConnectionClosed)),
-            }
+        let publish = Publish {
+            number: 0,
+            gives_back: unconfirmed == Unconfirmed::GiveBack || !message.waits,
+            is_request: callers.is_some_and(|it| it.is_request(&message.properties)),
+            message,
+            exchange,
+            routing_key,
+            properties,
+            completer,
         };
-        if let Some((publish, error)) = failed {
-            publish.fail(error);
-        }
-        completion
+        (Some(Box::new(publish)), completion)
     }
 
-    /// Sends a message, and has the driver wait for its confirm.
-    fn start(&self, channel: &Channel, mut publish: Publish) {
+    /// Sends the messages, or has them wait for a channel.
+    fn hand_over(&self, publishes: impl IntoIterator<Item = Box<Publish>>) {
+        let (mut started, mut failed) = (Vec::new(), Vec::new());
+        let mut way = self.way.lock();
+        for mut publish in publishes {
+            publish.number = way.next;
+            way.next += 1;
+            match &mut way.state {
+                State::Open(channel) => started.extend(self.start(channel, publish)),
+                State::Waiting(_, Some(error)) if publish.gives_back => {
+                    let error = error.clone();
+                    failed.push((publish, error));
+                }
+                State::Waiting(waiting, _) => {
+                    waiting.push_back(*publish);
+                    self.waits.notify_one();
+                }
+                State::Ended => failed.push((publish, Error::ConnectionClosed)),
+            }
+        }
+        self.await_confirms(started);
+        drop(way);
+        for (publish, error) in failed {
+            publish.fail(error);
+        }
+    }
+
+    /// Sends a message. `None` if its caller has gone.
+    fn start(&self, channel: &Channel, mut publish: Box<Publish>) -> Option<Sending> {
         if let Some(callers) = self.callers() {
             match callers.key_of(&publish.message.properties) {
                 Some(key) => callers.sent(key),
                 // The caller has gone while its request waited.
-                None if publish.is_request => return,
+                None if publish.is_request => return None,
                 // A stream that has ended. The replies are for a caller elsewhere.
                 None => {}
             }
         }
         publish.renew_expiration();
-        let mut sending: Sending = Box::pin(send(channel.clone(), Box::new(publish)));
+        let mut sending: Sending = Box::pin(send(channel.clone(), publish));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
-        let sending = match sending.as_mut().poll(&mut context) {
-            Poll::Pending => sending,
-            Poll::Ready(sent) => Box::pin(ready(sent)),
-        };
-        // The driver lives as long as the link.
-        let _ = self.sent.send(sending);
+        match sending.as_mut().poll(&mut context) {
+            Poll::Pending => Some(sending),
+            Poll::Ready(sent) => Some(Box::pin(ready(sent))),
+        }
+    }
+
+    /// Has the driver wait for the confirms of messages that were sent.
+    fn await_confirms(&self, started: Vec<Sending>) {
+        for sending in started {
+            // The driver lives as long as the link.
+            let _ = self.sent.send(sending);
+        }
     }
 
     /// Has publishes wait for a channel.
@@ -275,9 +310,9 @@ impl Publisher {
     pub(super) fn open(&self, channel: Channel) {
         let mut way = self.way.lock();
         if let State::Waiting(waiting, _) = &mut way.state {
-            for publish in waiting.drain(..) {
-                self.start(&channel, publish);
-            }
+            let waiting = waiting.drain(..);
+            let started = waiting.flat_map(|publish| self.start(&channel, Box::new(publish)));
+            self.await_confirms(started.collect());
             way.state = State::Open(channel);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{OnFull, prepared::Prepared};
+use super::{OnFull, Publisher, prepared::Prepared};
 use crate::{
     message::{envelope::Envelope, headers::cc_bcc},
     model::{
@@ -11,7 +11,7 @@ use crate::{
         name::Name,
     },
     runtime::completion::Completion,
-    session::backend::{Confirmation, Expires, Outbound},
+    session::backend::{Backend, Confirmation, Expires, Outbound},
 };
 
 impl Prepared<'_> {
@@ -28,12 +28,7 @@ impl Prepared<'_> {
         on_full: OnFull,
     ) -> Option<Result<Completion<Confirmation>>> {
         let backend = self.publisher.gate().backend()?;
-        let permitted = match on_full {
-            OnFull::WaitFor(Duration::ZERO) => Err(Error::Timeout),
-            OnFull::WaitFor(_) | OnFull::Wait => Ok(()),
-            OnFull::Refuse => backend.check_up().and(backend.check_unblocked()),
-        };
-        match permitted {
+        match may_start(&**backend, on_full) {
             Ok(()) => self.hand_over(message?, on_full != OnFull::Refuse),
             Err(error) => Some(Err(error)),
         }
@@ -65,7 +60,11 @@ impl Prepared<'_> {
         Some(outbound.map(|outbound| backend.publish(outbound)))
     }
 
-    fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
+    /// The message as an engine outside of this process gets it.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the payload cannot be encoded.
+    pub(crate) fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
         let gate = &self.publisher.gate();
         let (mut properties, body, expires) = match envelope.body().departing() {
             None => (envelope.properties().clone(), envelope.encode()?, None),
@@ -89,5 +88,31 @@ impl Prepared<'_> {
             body,
             expires,
         })
+    }
+}
+
+/// # Errors
+/// Those of [`Prepared::start`] but for the codec's.
+fn may_start(backend: &dyn Backend, on_full: OnFull) -> Result<()> {
+    match on_full {
+        OnFull::WaitFor(Duration::ZERO) => Err(Error::Timeout),
+        OnFull::WaitFor(_) | OnFull::Wait => Ok(()),
+        OnFull::Refuse => backend.check_up().and(backend.check_unblocked()),
+    }
+}
+
+impl Publisher {
+    /// Hands messages to the engine outside of this process. `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::start`] but for the codec's.
+    pub(crate) fn start_all(
+        &self,
+        messages: Vec<Outbound>,
+        on_full: OnFull,
+    ) -> Option<Result<Vec<Completion<Confirmation>>>> {
+        let backend = self.gate().backend()?;
+        let permitted = may_start(&**backend, on_full);
+        Some(permitted.map(|()| backend.publish_all(messages)))
     }
 }
