@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     engine::vhost::{Published, REPLY_TO, Refusal},
-    model::error::Error,
+    model::error::{Error, Result},
     runtime::{
         completion::{Completer, Completion, completion},
         sync::Mutex,
@@ -56,9 +56,6 @@ pub(super) struct Publish {
     /// The place in the order of all publishes.
     pub(super) number: u64,
     pub(super) message: Outbound,
-    exchange: ShortString,
-    routing_key: ShortString,
-    pub(super) properties: BasicProperties,
     /// It fails when the connection is lost.
     pub(super) gives_back: bool,
     /// It is a request, which its caller waits for.
@@ -66,17 +63,35 @@ pub(super) struct Publish {
     completer: Completer<Confirmation>,
 }
 
+/// What the client sends of a message beside its body. The client takes it, so it is made again if
+/// the message is sent again.
+pub(super) struct Head {
+    exchange: ShortString,
+    routing_key: ShortString,
+    pub(super) properties: BasicProperties,
+}
+
+impl Head {
+    /// The expiration is shortened by the time that the message has waited here.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] and the errors of properties that AMQP cannot have.
+    pub(super) fn of(message: &Outbound) -> Result<Head> {
+        let properties = to_properties(&message.properties)?;
+        Ok(Head {
+            exchange: checked(&message.exchange)?,
+            routing_key: checked(&message.routing_key)?,
+            properties: match &message.expires {
+                Some(expires) => properties.with_expiration(expires.expiration().into()),
+                None => properties,
+            },
+        })
+    }
+}
+
 impl Publish {
     pub(super) fn fail(self, error: Error) {
         self.completer.complete(Err(NotPublished::Invalid(error)));
-    }
-
-    /// Shortens the expiration by the time that the message has waited here.
-    fn renew_expiration(&mut self) {
-        if let Some(expires) = &self.message.expires {
-            let millis = ShortString::from(expires.expiration());
-            self.properties = self.properties.clone().with_expiration(millis);
-        }
     }
 
     /// Whether it is a direct reply. RabbitMQ 3.10 returns each of them, also if it arrives.
@@ -126,7 +141,7 @@ struct Way {
 }
 
 enum State {
-    Open(Channel),
+    Open(Arc<Channel>),
     /// There is no channel now. The error is that of a lost connection.
     Waiting(VecDeque<Publish>, Option<Error>),
     Ended,
@@ -198,14 +213,10 @@ impl Publisher {
         &self,
         message: Outbound,
         unconfirmed: Unconfirmed,
-    ) -> (Option<Box<Publish>>, Completion<Confirmation>) {
+    ) -> (Option<(Box<Publish>, Head)>, Completion<Confirmation>) {
         let (completer, completion) = completion();
-        let made = to_properties(&message.properties).and_then(|properties| {
-            let names = (checked(&message.exchange)?, checked(&message.routing_key)?);
-            Ok((properties, names))
-        });
-        let (properties, (exchange, routing_key)) = match made {
-            Ok(made) => made,
+        let head = match Head::of(&message) {
+            Ok(head) => head,
             Err(error) => {
                 completer.complete(Err(NotPublished::Invalid(error)));
                 return (None, completion);
@@ -217,23 +228,20 @@ impl Publisher {
             gives_back: unconfirmed == Unconfirmed::GiveBack || !message.waits,
             is_request: callers.is_some_and(|it| it.is_request(&message.properties)),
             message,
-            exchange,
-            routing_key,
-            properties,
             completer,
         };
-        (Some(Box::new(publish)), completion)
+        (Some((Box::new(publish), head)), completion)
     }
 
     /// Sends the messages, or has them wait for a channel.
-    fn hand_over(&self, publishes: impl IntoIterator<Item = Box<Publish>>) {
+    fn hand_over(&self, publishes: impl IntoIterator<Item = (Box<Publish>, Head)>) {
         let (mut started, mut failed) = (Vec::new(), Vec::new());
         let mut way = self.way.lock();
-        for mut publish in publishes {
+        for (mut publish, head) in publishes {
             publish.number = way.next;
             way.next += 1;
             match &mut way.state {
-                State::Open(channel) => started.extend(self.start(channel, publish)),
+                State::Open(channel) => started.extend(self.start(channel, publish, head)),
                 State::Waiting(_, Some(error)) if publish.gives_back => {
                     let error = error.clone();
                     failed.push((publish, error));
@@ -253,7 +261,7 @@ impl Publisher {
     }
 
     /// Sends a message. `None` if its caller has gone.
-    fn start(&self, channel: &Channel, mut publish: Box<Publish>) -> Option<Sending> {
+    fn start(&self, channel: &Arc<Channel>, publish: Box<Publish>, head: Head) -> Option<Sending> {
         if let Some(callers) = self.callers() {
             match callers.key_of(&publish.message.properties) {
                 Some(key) => callers.sent(key),
@@ -263,13 +271,23 @@ impl Publisher {
                 None => {}
             }
         }
-        publish.renew_expiration();
-        let mut sending: Sending = Box::pin(send(channel.clone(), publish));
+        let mut sending: Sending = Box::pin(send(Arc::clone(channel), publish, head));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
         match sending.as_mut().poll(&mut context) {
             Poll::Pending => Some(sending),
             Poll::Ready(sent) => Some(Box::pin(ready(sent))),
+        }
+    }
+
+    /// Sends a message that has waited. `None` if that failed, or if its caller has gone.
+    fn start_later(&self, channel: &Arc<Channel>, publish: Publish) -> Option<Sending> {
+        match Head::of(&publish.message) {
+            Ok(head) => self.start(channel, Box::new(publish), head),
+            Err(error) => {
+                publish.fail(error);
+                None
+            }
         }
     }
 
@@ -307,11 +325,11 @@ impl Publisher {
     }
 
     /// Sends what has waited, in order, and then every publish at once.
-    pub(super) fn open(&self, channel: Channel) {
+    pub(super) fn open(&self, channel: Arc<Channel>) {
         let mut way = self.way.lock();
         if let State::Waiting(waiting, _) = &mut way.state {
             let waiting = waiting.drain(..);
-            let started = waiting.flat_map(|publish| self.start(&channel, Box::new(publish)));
+            let started = waiting.flat_map(|publish| self.start_later(&channel, publish));
             self.await_confirms(started.collect());
             way.state = State::Open(channel);
         }
@@ -320,14 +338,17 @@ impl Publisher {
 
 /// Publishes on a channel, and waits for the confirm. The publish is boxed, since a future has room
 /// for its arguments twice.
-pub(super) async fn send(channel: Channel, publish: Box<Publish>) -> Sent {
+pub(super) async fn send(channel: Arc<Channel>, publish: Box<Publish>, head: Head) -> Sent {
     // Also for messages that are not mandatory: the outcome tells then that no queue has them.
     let options = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
     };
-    let properties = publish.properties.clone();
-    let (exchange, key) = (publish.exchange.clone(), publish.routing_key.clone());
+    let Head {
+        exchange,
+        routing_key: key,
+        properties,
+    } = head;
     let body = &publish.message.body;
     let sending = channel.basic_publish(exchange, key, options, body, properties);
     let outcome = match sending.await {
@@ -407,13 +428,13 @@ mod tests {
         let (publisher, _sent) = Publisher::new();
         let _completion = publisher.publish(message, Unconfirmed::SendAgain);
         clock.advance(Duration::from_secs(3));
-        let mut publish = publisher.take_waiting().pop_front().unwrap();
-        let expiration = |publish: &Publish| publish.properties.expiration().clone().unwrap();
-        assert_eq!(expiration(&publish).as_str(), "5000");
-        publish.renew_expiration();
+        let publish = publisher.take_waiting().pop_front().unwrap();
+        let expiration = |publish: &Publish| {
+            let Head { properties, .. } = Head::of(&publish.message).unwrap();
+            properties.expiration().clone().unwrap()
+        };
         assert_eq!(expiration(&publish).as_str(), "2000");
         clock.advance(Duration::from_secs(3));
-        publish.renew_expiration();
         assert_eq!(expiration(&publish).as_str(), "0");
     }
 }

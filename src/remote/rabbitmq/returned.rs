@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use lapin::{BasicProperties, message::BasicReturnMessage, types::ShortString};
 
-use super::publishing::Publish;
+use super::publishing::{Head, Publish};
 use crate::{engine::vhost::REPLY_TO, message::headers::cc_bcc::BCC};
 
 /// The returned messages whose publishes have not been found yet.
@@ -27,21 +27,31 @@ impl Returned {
     /// which.
     pub(super) fn take(&mut self, publish: &Publish) -> bool {
         let message = &publish.message;
+        if self.0.is_empty() {
+            return false;
+        }
+        let Ok(Head { properties, .. }) = Head::of(message) else {
+            return false;
+        };
+        let renewed = message.expires.is_some();
         let place = self.0.iter().position(|returned| {
             let returned = &returned.delivery;
             returned.exchange.as_str() == message.exchange.as_str()
                 && returned.routing_key.as_str() == message.routing_key.as_str()
                 && *returned.data == *message.body
-                && as_returned(&returned.properties) == as_returned(&publish.properties)
+                && as_returned(&returned.properties, renewed) == as_returned(&properties, renewed)
         });
         place.map(|place| self.0.remove(place)).is_some()
     }
 }
 
 /// The properties without what the server changes: it takes out the header BCC, and gives direct
-/// replies an address.
-fn as_returned(properties: &BasicProperties) -> BasicProperties {
+/// replies an address. A `renewed` expiration is another one by now.
+fn as_returned(properties: &BasicProperties, renewed: bool) -> BasicProperties {
     let mut kept = properties.clone();
+    if renewed {
+        kept = kept.with_expiration(ShortString::default());
+    }
     let is_direct = |address: &ShortString| address.as_str().starts_with(REPLY_TO);
     if properties.reply_to().as_ref().is_some_and(is_direct) {
         kept = kept.with_reply_to(REPLY_TO.into());

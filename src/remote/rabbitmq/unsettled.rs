@@ -1,6 +1,6 @@
 //! [`Unsettled`], the publishes that wait for their confirms.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt,
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     fault,
     link::Live,
-    publishing::{Publish, Publisher, Sending, Sent, send},
+    publishing::{Head, Publish, Publisher, Sending, Sent, send},
     returned::Returned,
 };
 use crate::model::error::Error;
@@ -32,7 +32,7 @@ pub(super) struct Unsettled {
     /// Those that have ended while all were awaited.
     ended: Vec<Sent>,
     /// The channel that they are on.
-    channel: Option<Channel>,
+    channel: Option<Arc<Channel>>,
     returned: Returned,
     /// Those whose connection or channel is lost.
     failed: Vec<Publish>,
@@ -78,8 +78,15 @@ impl Unsettled {
         let mut channel = confirming_channel(live).await?;
         while let Some(publish) = self.suspects.pop_front() {
             // Among those under way, it is not lost if this future is dropped.
-            let publish = Box::new(publish);
-            self.sending.push(Box::pin(send(channel.clone(), publish)));
+            let head = match Head::of(&publish.message) {
+                Ok(head) => head,
+                Err(error) => {
+                    publish.fail(error);
+                    continue;
+                }
+            };
+            let sending = send(Arc::clone(&channel), Box::new(publish), head);
+            self.sending.push(Box::pin(sending));
             let Some(Sent { publish, outcome }) = self.sending.next().await else {
                 break;
             };
@@ -103,8 +110,8 @@ impl Unsettled {
     }
 
     /// Publishes on a channel from now on.
-    pub(super) fn start(&mut self, publisher: &Publisher, channel: Channel) {
-        self.channel = Some(channel.clone());
+    pub(super) fn start(&mut self, publisher: &Publisher, channel: Arc<Channel>) {
+        self.channel = Some(Arc::clone(&channel));
         self.returned = Returned::default();
         publisher.open(channel);
     }
@@ -240,9 +247,9 @@ impl Unsettled {
 }
 
 /// Opens a channel that confirms publishes.
-pub(super) async fn confirming_channel(live: &Live) -> lapin::Result<Channel> {
+pub(super) async fn confirming_channel(live: &Live) -> lapin::Result<Arc<Channel>> {
     let channel = live.connection.create_channel().await?;
     let options = ConfirmSelectOptions::default();
     channel.confirm_select(options).await?;
-    Ok(channel)
+    Ok(Arc::new(channel))
 }
