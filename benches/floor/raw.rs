@@ -40,6 +40,31 @@ fn drain<T: Item>(receiver: Receiver<T>) -> Job<Tally> {
     })
 }
 
+/// As `channel` with one producer and one receiver, but the messages come as vectors of this many.
+/// So nearly all of the time is that of the messages themselves.
+pub fn vectors(messages: u64, length: usize) -> Duration {
+    let (sender, receiver) = unbounded::<Vec<Msg>>();
+    let sending: Job<()> = Box::new(move || {
+        for first in (1..=messages).step_by(length) {
+            let last = messages.min(first + length as u64 - 1);
+            let vector = (first..=last).map(Msg::make).collect();
+            sender.send(vector).expect("the receiver is there");
+        }
+    });
+    let receiving: Job<Tally> = Box::new(move || {
+        let mut tally = Tally::default();
+        while let Ok(vector) = receiver.recv() {
+            for message in vector {
+                tally.add(message.id());
+            }
+        }
+        tally
+    });
+    let (time, got) = race(vec![sending], vec![receiving], || {});
+    assert_eq!(got, Tally::expected(messages, 1));
+    time
+}
+
 /// The floor of a fanout: one producer, and a channel with a consumer for each copy.
 pub fn fanout(messages: u64) -> Duration {
     let (senders, receivers): (Vec<Sender<Arc<Msg>>>, Vec<_>) =

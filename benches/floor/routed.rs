@@ -12,7 +12,7 @@ use super::{
 /// The prefetch limit of a consumer.
 const PREFETCH: u32 = 256;
 /// The number of messages that are published and received at once, in the rows that measure this.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// Sends the messages of one producer.
 pub fn publish<T: Item + Payload>(producer: Producer<T>, ids: RangeInclusive<u64>) -> Job<()> {

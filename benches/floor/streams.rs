@@ -96,6 +96,9 @@ pub fn groups(options: &Options) -> Vec<Group> {
         Group::throughput("batch")
             .row("raw-msg", None, messages, |n| raw::channel::<Msg>(n, 1, 1))
             .row("kanal", None, messages, |n| kanal::channel::<Msg>(n, 1, 1))
+            .row("raw-vectors", None, messages, |n| {
+                raw::vectors(n, routed::BATCH)
+            })
             .row("leveret-batch", Some(1.8), messages, routed::batches)
             .against("kanal", None),
     );
