@@ -17,6 +17,7 @@ on_each_engine! {
     a_full_queue_gives_the_payload_back
     properties_and_headers_arrive_as_they_were_given
     a_batch_gives_back_exactly_what_is_unroutable
+    a_batch_to_a_queue_that_is_gone_comes_back_whole
     futures_of_publishes_run_at_the_same_time
     a_publish_to_a_deleted_exchange_fails_alone
     a_property_that_amqp_cannot_carry_is_refused
@@ -126,6 +127,23 @@ fn a_batch_gives_back_exactly_what_is_unroutable(engine: &Engine) {
         }
     }
     assert_eq!(engine.broker.purge(&queue).unwrap(), 200);
+}
+
+fn a_batch_to_a_queue_that_is_gone_comes_back_whole(engine: &Engine) {
+    let queue = engine.queue("q");
+    let producer = engine.broker.producer::<Vec<u8>>(&queue).unwrap();
+    engine.broker.delete(&queue).unwrap();
+    // The first ones return while the others are still handed over.
+    let payload = |number: u8| vec![number; 100];
+    for _ in 0..20 {
+        let results = producer.publish_batch((0..192).map(payload));
+        assert_eq!(results.len(), 192);
+        for (number, result) in results.into_iter().enumerate() {
+            let error = result.unwrap_err();
+            assert_eq!(error.error().reply_code(), Some(312), "{number}");
+            assert_eq!(error.into_inner(), Some(payload(number as u8)));
+        }
+    }
 }
 
 /// Polls all futures until each is ready.

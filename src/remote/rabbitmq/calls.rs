@@ -93,7 +93,7 @@ impl Calls {
         happened: Happened,
     ) -> Result<(), String> {
         let error = match happened {
-            Happened::Sent(sent) => match self.unsettled.settle_ended(*sent) {
+            Happened::Sent(sent) => match self.unsettled.settle_ended(&link.calls, *sent) {
                 Some(error) => Some(error),
                 None => return Ok(()),
             },

@@ -299,6 +299,11 @@ impl Publisher {
         }
     }
 
+    /// Waits until the driver has all messages that the client has by now.
+    pub(super) fn wait_for_hand_over(&self) {
+        drop(self.way.lock());
+    }
+
     /// Has publishes wait for a channel.
     pub(super) fn suspend(&self, fault: Option<Error>) {
         let state = &mut self.way.lock().state;

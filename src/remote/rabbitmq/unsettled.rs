@@ -127,7 +127,7 @@ impl Unsettled {
         live: &Live,
         first: Sent,
     ) -> lapin::Result<()> {
-        let Some(error) = self.settle_ended(first) else {
+        let Some(error) = self.settle_ended(publisher, first) else {
             return Ok(());
         };
         if !live.is_up() {
@@ -141,9 +141,16 @@ impl Unsettled {
 
     /// Settles a publish, and all others that have ended by now. Returns the error of those that
     /// failed, if there are any.
-    pub(super) fn settle_ended(&mut self, first: Sent) -> Option<lapin::Error> {
+    pub(super) fn settle_ended(
+        &mut self,
+        publisher: &Publisher,
+        first: Sent,
+    ) -> Option<lapin::Error> {
         let mut ended = vec![first];
         self.drain_ended(&mut ended);
+        // A message of those that the server confirms may still be handed over.
+        publisher.wait_for_hand_over();
+        self.take_sent();
         if !self.sending.is_empty() || ended.len() > 1 {
             // The server confirms several messages at once, and the client then tells the outcomes
             // one by one, under a lock. A returned message may be with any of these outcomes. So
@@ -154,6 +161,13 @@ impl Unsettled {
             self.drain_ended(&mut ended);
         }
         self.settle_all(ended)
+    }
+
+    /// Takes those that the driver was given.
+    fn take_sent(&mut self) {
+        while let Ok(sending) = self.sent.try_recv() {
+            self.sending.push(sending);
+        }
     }
 
     fn drain_ended(&mut self, ended: &mut Vec<Sent>) {
@@ -197,9 +211,7 @@ impl Unsettled {
 
     /// Waits until every publish under way has ended. No channel is open, and so none begins.
     pub(super) async fn collect(&mut self) {
-        while let Ok(sending) = self.sent.try_recv() {
-            self.sending.push(sending);
-        }
+        self.take_sent();
         // Publishes that have ended are kept if this future is dropped.
         let collecting = async {
             while let Some(sent) = self.sending.next().await {
