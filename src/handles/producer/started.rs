@@ -27,7 +27,7 @@ use crate::{
 pub(super) type Started<T> =
     std::result::Result<(Completion<Confirmation>, Option<Envelope>, Option<Body>), Unpublished<T>>;
 
-/// What comes back if a message is not published.
+/// The parts of a message that come back if it is not published.
 type Parts = (Option<Envelope>, Option<Body>);
 
 /// The most publishes of a batch that are not confirmed, and their bytes.

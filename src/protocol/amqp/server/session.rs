@@ -80,9 +80,9 @@ pub(super) enum Slot {
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
 
-/// After so many acknowledgements it is time to send the deliveries that follow from them. A peer
-/// that acknowledges many messages at a time then works on the first of the next ones while the
-/// others are made.
+/// After this number of acknowledgements it is time to send the deliveries that follow from them. A
+/// peer that acknowledges many messages at a time then works on the first of the next ones while
+/// the others are made.
 const TOGETHER: u32 = 96;
 
 /// The method that acknowledges deliveries.
