@@ -62,11 +62,8 @@ impl Peer<'_> {
             socket.consume(taken);
             let is_done = self.answer()?;
             // A later time-out is seen when the earlier one is over.
-            let is_earlier = match (self.connection.lock().unwrap().poll_timeout(), time_out) {
-                (Some(now), Some(before)) => now < before,
-                (now, None) => now.is_some(),
-                (None, _) => false,
-            };
+            let now = self.connection.lock().unwrap().poll_timeout();
+            let is_earlier = now.is_some_and(|now| time_out.is_none_or(|before| now < before));
             if !is_done || is_earlier {
                 self.waker.writer.unpark();
             }
