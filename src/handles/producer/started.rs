@@ -94,12 +94,8 @@ impl<T: Payload> Producer<T> {
                 parts
             }));
         }
-        let started = match self.publisher.start_all(messages, on_full()) {
-            Some(started) => started,
-            // The engine is in this process.
-            None => Err(Error::ConnectionClosed),
-        };
-        let (completions, error) = match started {
+        let (completions, error) = match self.publisher.start_all(messages, on_full()) {
+            // There is one for each message.
             Ok(completions) => (completions, Error::ConnectionClosed),
             Err(error) => (Vec::new(), error),
         };

@@ -89,7 +89,21 @@ impl Head {
     }
 }
 
+/// A message that is about to be sent. It is boxed, as for [`send`].
+type WithHead = (Box<Publish>, Head);
+
 impl Publish {
+    /// Fails if there is no head of the message.
+    pub(super) fn with_head(self) -> Option<WithHead> {
+        match Head::of(&self.message) {
+            Ok(head) => Some((Box::new(self), head)),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
     pub(super) fn fail(self, error: Error) {
         self.completer.complete(Err(NotPublished::Invalid(error)));
     }
@@ -213,15 +227,8 @@ impl Publisher {
         &self,
         message: Outbound,
         unconfirmed: Unconfirmed,
-    ) -> (Option<(Box<Publish>, Head)>, Completion<Confirmation>) {
+    ) -> (Option<WithHead>, Completion<Confirmation>) {
         let (completer, completion) = completion();
-        let head = match Head::of(&message) {
-            Ok(head) => head,
-            Err(error) => {
-                completer.complete(Err(NotPublished::Invalid(error)));
-                return (None, completion);
-            }
-        };
         let callers = self.callers();
         let publish = Publish {
             number: 0,
@@ -230,11 +237,11 @@ impl Publisher {
             message,
             completer,
         };
-        (Some((Box::new(publish), head)), completion)
+        (publish.with_head(), completion)
     }
 
     /// Sends the messages, or has them wait for a channel.
-    fn hand_over(&self, publishes: impl IntoIterator<Item = (Box<Publish>, Head)>) {
+    fn hand_over(&self, publishes: impl IntoIterator<Item = WithHead>) {
         let (mut started, mut failed) = (Vec::new(), Vec::new());
         let mut way = self.way.lock();
         for (mut publish, head) in publishes {
@@ -282,13 +289,8 @@ impl Publisher {
 
     /// Sends a message that has waited. `None` if that failed, or if its caller has gone.
     fn start_later(&self, channel: &Arc<Channel>, publish: Publish) -> Option<Sending> {
-        match Head::of(&publish.message) {
-            Ok(head) => self.start(channel, Box::new(publish), head),
-            Err(error) => {
-                publish.fail(error);
-                None
-            }
-        }
+        let (publish, head) = publish.with_head()?;
+        self.start(channel, publish, head)
     }
 
     /// Has the driver wait for the confirms of messages that were sent.

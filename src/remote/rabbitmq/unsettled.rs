@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     fault,
     link::Live,
-    publishing::{Head, Publish, Publisher, Sending, Sent, send},
+    publishing::{Publish, Publisher, Sending, Sent, send},
     returned::Returned,
 };
 use crate::model::error::Error;
@@ -78,14 +78,10 @@ impl Unsettled {
         let mut channel = confirming_channel(live).await?;
         while let Some(publish) = self.suspects.pop_front() {
             // Among those under way, it is not lost if this future is dropped.
-            let head = match Head::of(&publish.message) {
-                Ok(head) => head,
-                Err(error) => {
-                    publish.fail(error);
-                    continue;
-                }
+            let Some((publish, head)) = publish.with_head() else {
+                continue;
             };
-            let sending = send(Arc::clone(&channel), Box::new(publish), head);
+            let sending = send(Arc::clone(&channel), publish, head);
             self.sending.push(Box::pin(sending));
             let Some(Sent { publish, outcome }) = self.sending.next().await else {
                 break;

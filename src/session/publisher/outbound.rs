@@ -102,17 +102,18 @@ fn may_start(backend: &dyn Backend, on_full: OnFull) -> Result<()> {
 }
 
 impl Publisher {
-    /// Hands messages to the engine outside of this process. `None` if there is none.
+    /// Hands messages to the engine outside of this process.
     ///
     /// # Errors
-    /// Those of [`Prepared::start`] but for the codec's.
+    /// Those of [`Prepared::start`] but for the codec's. [`Error::ConnectionClosed`] if the engine
+    /// is in this process.
     pub(crate) fn start_all(
         &self,
         messages: Vec<Outbound>,
         on_full: OnFull,
-    ) -> Option<Result<Vec<Completion<Confirmation>>>> {
-        let backend = self.gate().backend()?;
-        let permitted = may_start(&**backend, on_full);
-        Some(permitted.map(|()| backend.publish_all(messages)))
+    ) -> Result<Vec<Completion<Confirmation>>> {
+        let backend = self.gate().backend().ok_or(Error::ConnectionClosed)?;
+        may_start(&**backend, on_full)?;
+        Ok(backend.publish_all(messages))
     }
 }
