@@ -43,7 +43,7 @@ thread_local! {
     static VALUES: ManuallyDrop<Cell<Vec<Box<dyn Send>>>> =
         const { ManuallyDrop::new(Cell::new(Vec::new())) };
 
-    /// As `VALUES`.
+    /// It is there as long as a [`RunElsewhere`], which takes it out.
     static ELSEWHERE: ManuallyDrop<Cell<Option<Arc<dyn Elsewhere>>>> =
         const { ManuallyDrop::new(Cell::new(None)) };
 }

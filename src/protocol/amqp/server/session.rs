@@ -63,7 +63,7 @@ pub(super) struct Session {
     waiting: Option<u16>,
     /// The queue that is told of the last acknowledgements before anything else is done.
     awaiting: Awaiting,
-    /// How many acknowledgements came since then.
+    /// How many acknowledgements came since anything else was done.
     acknowledged: u32,
     /// The octets of bodies that are not whole.
     unfinished: u64,
