@@ -43,6 +43,7 @@
 //! | php-amqplib | 3.5.3 | 5 of ours | 5 | |
 //! | rabbitmq-c | 0.11.0 | 4 of ours | 4 | |
 //! | aio-pika | 10.2.1 | 6 of ours | 6 | |
+//! | oslo.messaging | 18.3.1 | 4 of ours: calls and notifications | 4 | |
 //! | celery | 5.7.0 | 4 of ours: 1,000 tasks, retries, chords, an ETA | 4 | |
 //! | lapin | 4.12.3 | 4 of ours | 4 | |
 //! | amqprs | 2.1.5 | 2 of ours | 2 | |
