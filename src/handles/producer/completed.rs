@@ -20,6 +20,8 @@ pub(super) struct Completed {
     content_encoding: bool,
     /// The headers as given, if the message has other headers because `BCC` was removed.
     headers: Option<FieldTable>,
+    /// The expiration as given, if the message has it in another form.
+    expiration: Option<String>,
 }
 
 impl Completed {
@@ -43,6 +45,9 @@ impl Completed {
         if self.headers.is_some() {
             properties.headers = self.headers;
         }
+        if self.expiration.is_some() {
+            properties.expiration = self.expiration;
+        }
         properties
     }
 }
@@ -59,9 +64,10 @@ pub(super) fn complete<T: Payload>(
         content_type: properties.content_type.is_none(),
         content_encoding: properties.content_encoding.is_none(),
         headers: None,
+        expiration: None,
     };
     let mut properties = typed::<T>(properties, codec.as_deref());
-    properties.rewrite_expiration();
+    completed.expiration = properties.rewrite_expiration();
     let mut bcc = Vec::new();
     if properties.header_value(cc_bcc::BCC).is_some() {
         completed.headers = properties.headers.clone();

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Producer, PublishError};
+use super::{
+    Producer,
+    completed::{Completed, complete},
+    send::Unpublished,
+};
 use crate::{
     engine::vhost::Published,
     message::{
         envelope::{Address, Envelope, Meta},
         outgoing::Delay,
         payload::{Body, Payload},
+        properties::Properties,
     },
     session::publisher::{Begun, Known, OnFull, Overrides},
 };
@@ -23,16 +28,67 @@ impl<T: Payload> Producer<T> {
     /// Publishes a payload by a remembered route, if that needs no check.
     #[inline(always)]
     pub(super) fn push_known<'a>(&'a self, payload: T, overrides: &Overrides<'a>) -> Known<'a, T> {
+        match self.may_be_known(overrides) {
+            true => (self.publisher).push_known(overrides.routing_key, payload, make),
+            false => Known::Unknown(payload),
+        }
+    }
+
+    /// As [`push_known`](Self::push_known), for a message that may have properties of its own.
+    /// `completed` is what was added to them, if the message was made.
+    pub(super) fn push_known_message<'a>(
+        &'a self,
+        message: (T, Properties),
+        overrides: &Overrides<'a>,
+        completed: &mut Option<Completed>,
+    ) -> Known<'a, (T, Properties)> {
+        if !self.may_be_known(overrides) {
+            return Known::Unknown(message);
+        }
+        let (payload, properties) = message;
+        if properties.is_empty() {
+            return self.push_known_payload(payload, overrides, properties);
+        }
+        let message = (payload, properties);
+        let make = |payload, properties, address: &Address| {
+            let (meta, added) = complete::<T>(properties, self.codec.clone());
+            *completed = Some(added);
+            make(payload, address, Some(Arc::new(meta)))
+        };
+        (self.publisher).push_known_message(overrides.routing_key, message, make)
+    }
+
+    /// As [`push_known_message`](Self::push_known_message), for empty properties.
+    fn push_known_payload<'a>(
+        &'a self,
+        payload: T,
+        overrides: &Overrides<'a>,
+        properties: Properties,
+    ) -> Known<'a, (T, Properties)> {
+        let pushed = match overrides.routing_key {
+            None => self.try_push(payload),
+            Some(key) => self.try_push_to(key, payload),
+        };
+        let payload = match pushed {
+            Ok(()) => return Known::Published(Published::to_one()),
+            Err(payload) => payload,
+        };
+        match self.push_known(payload, overrides) {
+            Known::Published(published) => Known::Published(published),
+            Known::Begun(begun) => Known::Begun(begun),
+            Known::Unknown(payload) => Known::Unknown((payload, properties)),
+        }
+    }
+
+    /// Whether nothing forbids to publish by a remembered route.
+    #[inline(always)]
+    fn may_be_known(&self, overrides: &Overrides<'_>) -> bool {
         #[cfg(feature = "tracing")]
         let is_traced = self.is_traced;
         #[cfg(not(feature = "tracing"))]
         let is_traced = false;
         let is_made_here = self.sized_by.is_some() || self.always_encode || is_traced;
-        if is_made_here || overrides.mandatory.is_some() || overrides.delay != Delay::None {
-            return Known::Unknown(payload);
-        }
-        self.publisher
-            .push_known(overrides.routing_key, payload, make)
+        !is_made_here && overrides.mandatory.is_none() && overrides.delay == Delay::None
     }
 
     /// Goes on with a publish that not every queue has taken at once.
@@ -42,7 +98,7 @@ impl<T: Payload> Producer<T> {
         &self,
         begun: Begun<'_>,
         on_full: OnFull,
-    ) -> Result<Published, PublishError<T>> {
+    ) -> Result<Published, Unpublished<T>> {
         let Begun {
             prepared,
             mut message,
@@ -50,11 +106,10 @@ impl<T: Payload> Producer<T> {
         let key = prepared.routing_key();
         let outcome = Ok(prepared.push(&mut message, self.publisher.gate(), on_full));
         self.finish(outcome, key, message, None)
-            .map_err(PublishError::of_payload)
     }
 
     /// Same as [`go_on`](Self::go_on), for a task.
-    pub(super) async fn go_on_async(&self, begun: Begun<'_>) -> Result<Published, PublishError<T>> {
+    pub(super) async fn go_on_async(&self, begun: Begun<'_>) -> Result<Published, Unpublished<T>> {
         let Begun {
             prepared,
             mut message,
@@ -64,7 +119,6 @@ impl<T: Payload> Producer<T> {
             .push_async(&mut message, self.publisher.gate())
             .await);
         self.finish(outcome, key, message, None)
-            .map_err(PublishError::of_payload)
     }
 }
 

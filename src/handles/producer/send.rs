@@ -102,7 +102,10 @@ impl<T: Payload> Producer<T> {
         }
         match self.push_known(payload, &Overrides::default()) {
             Known::Published(published) => Ok(published),
-            Known::Begun(begun) => self.go_on(*begun, on_full),
+            Known::Begun(begun) => {
+                let published = self.go_on(*begun, on_full);
+                published.map_err(PublishError::of_payload)
+            }
             Known::Unknown(payload) => self.send_unknown(payload, Overrides::default(), on_full),
         }
     }
@@ -130,7 +133,7 @@ impl<T: Payload> Producer<T> {
     }
 
     #[inline]
-    fn try_push_to(&self, routing_key: &str, payload: T) -> std::result::Result<(), T> {
+    pub(super) fn try_push_to(&self, routing_key: &str, payload: T) -> std::result::Result<(), T> {
         if self.sized_by.is_some() {
             return Err(payload);
         }
@@ -162,7 +165,10 @@ impl<T: Payload> Producer<T> {
     ) -> Result<Published, PublishError<T>> {
         let payload = match self.push_known(payload, &overrides) {
             Known::Published(published) => return Ok(published),
-            Known::Begun(begun) => return self.go_on(*begun, on_full),
+            Known::Begun(begun) => {
+                let published = self.go_on(*begun, on_full);
+                return published.map_err(PublishError::of_payload);
+            }
             Known::Unknown(payload) => payload,
         };
         self.send_unknown(payload, overrides, on_full)
@@ -217,7 +223,10 @@ impl<T: Payload> Producer<T> {
     ) -> Result<Published, PublishError<T>> {
         let payload = match self.push_known(payload, &overrides) {
             Known::Published(published) => return Ok(published),
-            Known::Begun(begun) => return self.go_on_async(*begun).await,
+            Known::Begun(begun) => {
+                let published = self.go_on_async(*begun).await;
+                return published.map_err(PublishError::of_payload);
+            }
             Known::Unknown(payload) => payload,
         };
         let published = match self.make_plain(payload, overrides) {
@@ -243,14 +252,26 @@ impl<T: Payload> Producer<T> {
         on_full: OnFull,
     ) -> Result<Published, PublishError<Message<T>>> {
         let (payload, properties, rest) = Rest::split(message);
-        let failed = match self.make_message(payload, properties, &rest) {
-            Ok((made, completed)) => match self.push(made, on_full) {
-                Ok(published) => return Ok(published),
-                Err(unpublished) => given(unpublished, completed),
-            },
-            Err(failed) => failed,
+        let mut completed = None;
+        let message = (payload, properties);
+        let known = self.push_known_message(message, &rest.overrides(), &mut completed);
+        let published = match known {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => {
+                let published = self.go_on(*begun, on_full);
+                published.map_err(|unpublished| given(unpublished, completed))
+            }
+            Known::Unknown((payload, properties)) => {
+                match self.make_message(payload, properties, &rest) {
+                    Ok((made, completed)) => {
+                        let published = self.push(made, on_full);
+                        published.map_err(|unpublished| given(unpublished, completed))
+                    }
+                    Err(failed) => Err(failed),
+                }
+            }
         };
-        Err(rest.unpublished(failed))
+        published.map_err(|failed| rest.unpublished(failed))
     }
 
     /// Same as [`send_message`](Self::send_message), for a task.
@@ -267,14 +288,26 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
         let (payload, properties, rest) = Rest::split(message);
-        let failed = match self.make_message(payload, properties, &rest) {
-            Ok((made, completed)) => match self.push_async(made).await {
-                Ok(published) => return Ok(published),
-                Err(unpublished) => given(unpublished, completed),
-            },
-            Err(failed) => failed,
+        let mut completed = None;
+        let message = (payload, properties);
+        let known = self.push_known_message(message, &rest.overrides(), &mut completed);
+        let published = match known {
+            Known::Published(published) => return Ok(published),
+            Known::Begun(begun) => {
+                let published = self.go_on_async(*begun).await;
+                published.map_err(|unpublished| given(unpublished, completed))
+            }
+            Known::Unknown((payload, properties)) => {
+                match self.make_message(payload, properties, &rest) {
+                    Ok((made, completed)) => {
+                        let published = self.push_async(made).await;
+                        published.map_err(|unpublished| given(unpublished, completed))
+                    }
+                    Err(failed) => Err(failed),
+                }
+            }
         };
-        Err(rest.unpublished(failed))
+        published.map_err(|failed| rest.unpublished(failed))
     }
 
     fn prepare<'a>(

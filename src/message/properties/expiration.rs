@@ -8,27 +8,28 @@ use crate::model::{
 
 impl Properties {
     /// Rewrites a valid expiration as RabbitMQ does since version 3.13: without a sign and without
-    /// leading zeros.
+    /// leading zeros. Returns the one that was given, if it was another.
     #[inline]
-    pub(crate) fn rewrite_expiration(&mut self) {
-        if let Kept::List(list) = &mut self.0 {
-            list.rewrite_expiration();
+    pub(crate) fn rewrite_expiration(&mut self) -> Option<String> {
+        match &mut self.0 {
+            Kept::List(list) => list.rewrite_expiration(),
+            Kept::None | Kept::Octets(_) => None,
         }
     }
 }
 
 impl PropertyList {
-    fn rewrite_expiration(&mut self) {
-        let Some(given) = &self.expiration else {
-            return;
-        };
+    fn rewrite_expiration(&mut self) -> Option<String> {
+        let given = self.expiration.as_ref()?;
         let is_plain = match given.as_bytes() {
             [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
             _ => false,
         };
-        if let (false, Ok(millis)) = (is_plain, parse_expiration(given)) {
-            self.expiration = Some(millis.to_string());
+        if is_plain {
+            return None;
         }
+        let millis = parse_expiration(given).ok()?;
+        self.expiration.replace(millis.to_string())
     }
 }
 

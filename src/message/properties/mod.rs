@@ -323,7 +323,7 @@ impl Properties {
 
     /// Whether no property is set.
     pub fn is_empty(&self) -> bool {
-        **self == EMPTY
+        self.is_absent() || **self == EMPTY
     }
 }
 
@@ -342,7 +342,8 @@ impl DerefMut for Properties {
         loop {
             match self.0 {
                 Kept::List(ref mut list) => return list,
-                _ => self.0 = Kept::List(Box::new(self.to_list().into_owned())),
+                Kept::None => self.0 = Kept::List(Box::default()),
+                Kept::Octets(ref opaque) => self.0 = Kept::List(Box::new(opaque.decode())),
             }
         }
     }

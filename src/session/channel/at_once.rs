@@ -10,15 +10,14 @@ use super::{ChannelCore, ChannelState, PublishMode, PublishOptions, PublishOutco
 #[cfg(feature = "amqp")]
 use crate::runtime::sync::atomic::Ordering::SeqCst;
 use crate::{
-    engine::vhost::{Published, REPLY_TO},
+    engine::vhost::Published,
     message::{
         envelope::{Envelope, Meta},
-        headers::cc_bcc,
         payload::Body,
         properties::{Properties, PropertyList},
     },
-    model::{bytes::Bytes, field_value::FieldTable},
-    session::publisher::CachedRoute,
+    model::bytes::Bytes,
+    session::publisher::{CachedRoute, need_no_check},
 };
 
 /// A route that a channel knows, by which it may publish at once.
@@ -182,12 +181,7 @@ fn is_plain(properties: &Properties) -> bool {
 }
 
 fn are_plain(properties: &PropertyList) -> bool {
-    let headers = properties.headers.as_ref();
-    properties.expiration.is_none()
-        && properties.user_id.is_none()
-        && properties.reply_to.as_deref() != Some(REPLY_TO)
-        && !cc_bcc::is_selected_by_sender(headers)
-        && headers.is_none_or(|headers| FieldTable::check_depth(headers).is_ok())
+    properties.expiration.is_none() && need_no_check(properties)
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -200,7 +194,10 @@ mod tests {
     use crate::{
         handles::broker::{Broker, Credentials},
         message::properties::{Asked, Opaque},
-        model::descriptions::{Exchange, Queue},
+        model::{
+            descriptions::{Exchange, Queue},
+            field_value::FieldTable,
+        },
         runtime::clock::Clock,
         session::channel::{AckMode, Channel, IfEmpty, IfUnused},
     };

@@ -1,7 +1,8 @@
 //! A publish by a remembered route, which needs no check: straight into the queues.
 //!
 //! [`Publisher::try_push`] has the most common case of it, a message without properties for one
-//! queue. Here are messages for several queues, and those with the properties of their publisher.
+//! queue. Here are messages for several queues, those with the properties of their publisher, and
+//! those with their own.
 
 use std::sync::Arc;
 
@@ -13,12 +14,15 @@ use super::{
 use crate::{
     engine::{
         queue::QueueCore,
-        vhost::{Published, PushFailure, PushOptions},
+        vhost::{Published, PushFailure, PushOptions, REPLY_TO},
     },
     message::{
-        envelope::{Address, Envelope, Meta},
+        envelope::{Address, Envelope, Meta, NEVER},
+        headers::cc_bcc,
         payload::Payload,
+        properties::{Properties, PropertyList},
     },
+    model::field_value::FieldTable,
     session::holding::Admission,
 };
 
@@ -44,6 +48,16 @@ pub(crate) struct Begun<'a> {
 fn push_at_once(queue: &QueueCore, message: &mut Option<Envelope>) -> bool {
     let size = message.as_ref().map_or(0, Envelope::size);
     queue.try_push_message(size, message)
+}
+
+/// Whether a publish has nothing to check in these properties but the expiration, and does not
+/// change them. They do not select further keys either.
+pub(crate) fn need_no_check(properties: &PropertyList) -> bool {
+    let headers = properties.headers.as_ref();
+    properties.user_id.is_none()
+        && properties.reply_to.as_deref() != Some(REPLY_TO)
+        && !cc_bcc::is_selected_by_sender(headers)
+        && headers.is_none_or(|headers| FieldTable::check_depth(headers).is_ok())
 }
 
 impl Publisher {
@@ -81,10 +95,50 @@ impl Publisher {
                 Err(refused) => payload = refused,
             }
         }
-        let mut message = Some(make(payload, &route.address, meta));
-        let pushed = match lasting {
-            // The properties are copied for this address before the queue is locked.
-            Some((_, queue)) if !is_inline && push_at_once(queue, &mut message) => {
+        // The properties are copied for this address before the queue is locked.
+        let message = make(payload, &route.address, meta);
+        let is_at_once = lasting.is_some() && !is_inline;
+        self.push_made(route, other_key, message, is_at_once, Admission::default())
+    }
+
+    /// Publishes a payload with properties of its own. `make` makes the message of both.
+    pub(crate) fn push_known_message<'a, P: Payload>(
+        &'a self,
+        routing_key: Option<&'a str>,
+        (payload, properties): (P, Properties),
+        make: impl FnOnce(P, Properties, &Address) -> Envelope,
+    ) -> Known<'a, (P, Properties)> {
+        let other_key = routing_key.filter(|key| self.config.routing_key != **key);
+        let is_known = properties
+            .as_list()
+            .is_none_or(|list| need_no_check(list) && list.expiration_millis().is_ok());
+        let route = match is_known {
+            true => self.known_to_all(other_key),
+            false => None,
+        };
+        let route = route.filter(|route| !route.keeps(|| properties.are_persistent()));
+        let (Some(route), Ok(admission)) = (route, self.admit(&self.config.gate)) else {
+            return Known::Unknown((payload, properties));
+        };
+        let message = make(payload, properties, &route.address);
+        let is_at_once = message.expiration() == NEVER;
+        self.push_made(route, other_key, message, is_at_once, admission)
+    }
+
+    /// Puts a message into the queues of a remembered route. `is_at_once` tells to try first
+    /// whether the only queue has a slot for it, since it does not expire by itself.
+    #[inline]
+    fn push_made<'a, P>(
+        &'a self,
+        route: Arc<CachedRoute>,
+        other_key: Option<&'a str>,
+        message: Envelope,
+        is_at_once: bool,
+        admission: Admission,
+    ) -> Known<'a, P> {
+        let mut message = Some(message);
+        let pushed = match route.only_queue() {
+            Some(queue) if is_at_once && push_at_once(queue, &mut message) => {
                 Ok(Published::to_one())
             }
             _ => {
@@ -100,21 +154,14 @@ impl Publisher {
                 }
                 Known::Published(published)
             }
-            Err(failure) => self.begun(route, other_key, message, failure),
+            Err(failure) => self.begun(route, other_key, message, failure, admission),
         }
     }
 
     /// The remembered route, if a publish by it needs no check and writes nothing.
     #[inline]
     fn unchecked_route(&self, other_key: Option<&str>) -> Option<Arc<CachedRoute>> {
-        let config = &self.config;
-        if !config.gate.is_plain() || config.gate.tap().is_some() {
-            return None;
-        }
-        let route = match other_key {
-            None => self.routes.own(config)?,
-            Some(key) => self.routes.other(key)?,
-        };
+        let route = self.known_to_all(other_key)?;
         if !route.keeps(|| true) {
             return Some(route);
         }
@@ -125,6 +172,19 @@ impl Publisher {
         None
     }
 
+    /// The remembered route, if a publish by it is checked no further and no tap sees it.
+    #[inline]
+    fn known_to_all(&self, other_key: Option<&str>) -> Option<Arc<CachedRoute>> {
+        let config = &self.config;
+        if !config.gate.is_plain() || config.gate.tap().is_some() {
+            return None;
+        }
+        match other_key {
+            None => self.routes.own(config),
+            Some(key) => self.routes.other(key),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn begun<'a, P>(
@@ -133,6 +193,7 @@ impl Publisher {
         other_key: Option<&'a str>,
         message: Option<Envelope>,
         failure: PushFailure,
+        admission: Admission,
     ) -> Known<'a, P> {
         let prepared = Prepared {
             publisher: self,
@@ -142,7 +203,7 @@ impl Publisher {
             headers: None,
             mandatory: self.config.mandatory,
             due: None,
-            admission: Admission::default(),
+            admission,
             is_commit: false,
             failure: Some(Box::new(failure)),
             blocked: None,

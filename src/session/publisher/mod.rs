@@ -24,7 +24,7 @@ use std::{collections::vec_deque, sync::Arc, time::Duration};
 #[cfg(feature = "testing")]
 pub(crate) use self::tap::{Attempt, Course};
 pub(crate) use self::{
-    known::{Begun, Known},
+    known::{Begun, Known, need_no_check},
     not_published::NotPublished,
     pause::Pause,
     prepared::Prepared,
