@@ -22,6 +22,7 @@ mod definitions;
 mod delayed;
 mod drain;
 mod ends;
+mod expiry;
 mod feeds;
 mod histories;
 mod journal;

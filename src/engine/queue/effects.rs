@@ -46,6 +46,9 @@ pub(crate) enum Effect {
     /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
     /// so it comes last.
     Late(Arc<dyn InboxOwner>),
+    /// Have a typed consumer look whether the time of a message of its run is over. This runs user
+    /// code, so it comes last.
+    RunDue(Arc<dyn InboxOwner>),
     /// Cancel a typed consumer, since it is too slow. This runs user code, so it comes last.
     Slow(Arc<dyn InboxOwner>),
     /// Publish a dead letter to the queue's dead-letter exchange.

@@ -1,9 +1,9 @@
 //! The inbox of a typed consumer: the messages that it has in advance and that it has not seen.
 //!
 //! A receiver takes the whole inbox as one run, without another look at the queue for each message.
-//! In a queue with messages that expire it takes them one by one, so that the others can expire in
-//! the inbox as they do in the queue: at the head, by the timer, and at the latest when they would
-//! be received.
+//! Messages expire in the inbox as they do in the queue: at the head, by the timer, and at the
+//! latest when they would be received. So a run returns to the inbox as soon as the time of one of
+//! its messages is over. From then on they are taken one by one, until none of them is left.
 
 use std::{
     collections::VecDeque,
@@ -35,6 +35,9 @@ pub(crate) trait InboxOwner: fmt::Debug + Send + Sync {
 
     /// Cancels the consumer, since it is too slow. Runs user code.
     fn cancel_slow(&self);
+
+    /// Looks whether the time of a message of its run is over. Runs user code.
+    fn look_after_run(&self);
 }
 
 /// How long a consumer gets nothing.
@@ -68,9 +71,11 @@ pub(crate) struct Inbox {
     /// Receivers that found the inbox empty.
     pub(super) waiting: WaitList,
     /// Messages that are taken one by one. In a box, since they are only where messages expire.
-    singles: Option<Box<Singles>>,
+    pub(super) singles: Option<Box<Singles>>,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
+    /// The consumer has a run in which messages expire. The timer comes for the first of them.
+    pub(super) has_lent: bool,
     /// Whether the consumer gets nothing now.
     pub(super) pause: Pause,
     /// Waiters for the end of the consumer.
@@ -152,7 +157,7 @@ impl Inbox {
     }
 
     /// Makes the messages of the run ready to be taken one by one.
-    fn split_run(&mut self) -> &mut Singles {
+    pub(super) fn split_run(&mut self) -> &mut Singles {
         let singles = self.singles.get_or_insert_default();
         if singles.messages.is_empty() {
             let room = std::mem::take(&mut singles.messages).into();
@@ -163,7 +168,11 @@ impl Inbox {
 
     /// Takes the first message out if it has expired.
     fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
-        self.split_run().pop_expired(now)
+        let is_due = |first: &Envelope| first.deadline <= now;
+        match self.is_one_run() {
+            true if !self.run.first().is_some_and(is_due) => None,
+            _ => self.split_run().pop_expired(now),
+        }
     }
 
     /// Takes out expired messages. Those behind an unexpired one stay, as in RabbitMQ. Messages
@@ -234,9 +243,12 @@ impl QueueState {
             return Checkout::Gone;
         };
         // A message that is taken cannot be dropped any more if the consumer is too slow.
-        let single = one_by_one || subscriber.on_slow == SlowConsumerPolicy::DropOldest;
+        let single = subscriber.on_slow == SlowConsumerPolicy::DropOldest
+            || one_by_one && !subscriber.has_one_run();
         if subscriber.take_inbox(run, single) {
             if one_by_one {
+                // The receiver takes the first one now.
+                self.lend(id, run.iter().skip(1), effects);
                 self.expire_again(id, now, effects);
             }
             return Checkout::Taken;
@@ -287,7 +299,7 @@ impl QueueState {
 
     /// Another message of an inbox may be the first that expires there. Ends it if its time is
     /// over. Otherwise the timer does it.
-    fn expire_again(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
+    pub(super) fn expire_again(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
         let due = self.consumers.inbox(id).map(|inbox| inbox.first_due());
         self.delivered_in_advance(due.unwrap_or(NEVER), effects);
         self.expire_inboxes(now, effects);
@@ -406,6 +418,7 @@ impl QueueState {
             subscriber.remove_from_inbox(&mut expired, |inbox, expired| {
                 inbox.expire(now, expired);
                 due = due.min(inbox.first_due());
+                inbox.look_after_lent(effects);
             });
         }
         self.timing.set_inboxes_due((due != NEVER).then_some(due));

@@ -134,6 +134,7 @@ impl VirtualHost {
                     | Effect::DropSegment(_)
                     | Effect::DropBlocks(_)
                     | Effect::Late(_)
+                    | Effect::RunDue(_)
                     | Effect::Slow(_) => {
                         user_code.push(effect);
                     }
@@ -163,6 +164,7 @@ impl VirtualHost {
                 Effect::DropSegment(segment) => drop(segment),
                 Effect::DropBlocks(blocks) => drop(blocks),
                 Effect::Late(consumer) => consumer.return_if_late(),
+                Effect::RunDue(consumer) => consumer.look_after_run(),
                 Effect::Slow(consumer) => consumer.cancel_slow(),
                 // Already carried out.
                 Effect::DeadLetter(_)

@@ -172,6 +172,22 @@ impl VirtualHost {
         effects
     }
 
+    /// Puts the run of a typed consumer back into its inbox if the time of one of its messages is
+    /// over. Otherwise the timer comes again. The run stays if the consumer was removed.
+    pub(crate) fn look_after_run(
+        &self,
+        queue: &QueueCore,
+        consumer: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+    ) -> Effects {
+        let mut effects = Effects::none();
+        queue
+            .lock()
+            .look_after_run(consumer, run, now, &mut effects);
+        effects
+    }
+
     /// Pauses a consumer, or ends its pause. A paused consumer gets nothing, and returns what it
     /// has in advance: its inbox, and `run`.
     pub(crate) fn set_paused(

@@ -153,19 +153,22 @@ impl<T: Payload> Consumer<T> {
 
     /// Moves messages from the current run to the batch, until the batch has `max` messages.
     ///
-    /// It stops before a message that must be decoded. Nearly all messages carry the value that was
-    /// sent, and need no decoding.
+    /// It stops before a message that must be decoded, and before one that has expired. Nearly all
+    /// messages carry the value that was sent, and need no decoding.
     fn take_open(&self, max: usize, batch: &mut Batch<T>) {
         let [queue] = &*self.queues else {
             return;
         };
         let origin = queue.subscriber.origin();
+        let now = queue.subscriber.now();
         // Before the run, which is a lock: this may drop handles to another origin.
         let mut handles = SpareHandles::of(origin);
         let Some(mut run) = queue.subscriber.run() else {
             return;
         };
-        let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
+        let open = |envelope: &&Envelope| {
+            envelope.deadline > now && Delivery::<T>::is_open(envelope, &self.codecs)
+        };
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
         origin.note_receiver(|| run.len() as u64);

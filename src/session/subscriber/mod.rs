@@ -20,10 +20,10 @@ use std::{
 use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
 use crate::{
     engine::{
-        queue::{Checkout, ConsumerId, InboxOwner, QueueCore},
+        queue::{Checkout, ConsumerId, Effects, InboxOwner, QueueCore},
         vhost::VirtualHost,
     },
-    message::envelope::Envelope,
+    message::envelope::{Envelope, NEVER},
     model::{error::CancelReason, name::Name},
     runtime::{
         clock::Time,
@@ -132,9 +132,17 @@ impl Subscriber {
         self.vhost().set_prefetch(self.queue(), self.id, prefetch);
     }
 
-    /// Takes the next message of the current run, if there is one.
+    /// Takes the next message of the current run, if there is one whose time is not over.
     pub(crate) fn next(&self) -> Option<Envelope> {
-        self.run()?.pop_front()
+        let now = self.now();
+        pop_unexpired(&mut *self.run()?, now)
+    }
+
+    /// The time, if anything in the queue depends on it, else 0. It may run the code of a clock, so
+    /// it is read before any lock.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.vhost().now_for(self.queue())
     }
 
     /// The current run, unless the consumer has ended. Most receives end here, without the lock of
@@ -204,8 +212,15 @@ impl Subscriber {
             self.origin.requeue_undelivered(left.into_iter().collect());
             return;
         }
+        let expires = envelope.deadline != NEVER;
         run.push_front(envelope);
-        drop(run);
+        if expires {
+            let effects = (self.vhost()).look_after_run(self.queue(), self.id, &mut run, now);
+            drop(run);
+            self.vhost().run_effects(self.queue(), effects);
+        } else {
+            drop(run);
+        }
         waiter::Waitable::pass_on(self);
     }
 
@@ -321,6 +336,15 @@ impl Subscriber {
     }
 }
 
+/// Takes the first message if its time is not over.
+#[inline]
+fn pop_unexpired(run: &mut VecDeque<Envelope>, now: u64) -> Option<Envelope> {
+    match run.front()?.deadline > now {
+        true => run.pop_front(),
+        false => None,
+    }
+}
+
 /// The end of a consumer, to be waited for.
 pub(crate) struct EndOf<'a>(pub(crate) &'a Subscriber);
 
@@ -349,6 +373,17 @@ impl InboxOwner for Subscriber {
         self.cancel(CancelReason::SlowConsumer);
     }
 
+    fn look_after_run(&self) {
+        let now = self.now();
+        let mut run = self.run.lock();
+        if self.has_ended() {
+            return;
+        }
+        let effects = (self.vhost()).look_after_run(self.queue(), self.id, &mut run, now);
+        drop(run);
+        self.vhost().run_effects(self.queue(), effects);
+    }
+
     fn return_if_late(&self) {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
@@ -369,15 +404,22 @@ impl waiter::Waitable for Subscriber {
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
+        let mut expired = Effects::none();
+        if !self.has_ended() {
+            if let Some(envelope) = pop_unexpired(&mut run, now) {
+                return Poll::Ready(Ok(envelope));
+            }
+            if !run.is_empty() {
+                expired = (self.vhost()).look_after_run(self.queue(), self.id, &mut run, now);
+            }
+        }
         if self.has_ended() {
             // The queue is deleted, and counts the messages of this run as deleted with it.
             let deleted = std::mem::take(&mut *run);
             drop(run);
+            self.vhost().run_effects(self.queue(), expired);
             self.origin.requeue_undelivered(deleted.into());
             return Poll::Ready(Err(self.reason()));
-        }
-        if let Some(envelope) = run.pop_front() {
-            return Poll::Ready(Ok(envelope));
         }
         let (found, effects) = self
             .vhost()
@@ -387,6 +429,7 @@ impl waiter::Waitable for Subscriber {
         }
         let first = run.pop_front();
         drop(run);
+        self.vhost().run_effects(self.queue(), expired);
         self.vhost().run_effects(self.queue(), effects);
         match (first, found) {
             (Some(envelope), _) => Poll::Ready(Ok(envelope)),

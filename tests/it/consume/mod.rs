@@ -4,6 +4,7 @@ mod buffer;
 mod crossbeam;
 mod ends;
 mod expiry;
+mod expiry_model;
 mod fairness;
 mod iterate;
 mod pause;
