@@ -46,9 +46,9 @@ pub(crate) enum Effect {
     /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
     /// so it comes last.
     Late(Arc<dyn InboxOwner>),
-    /// Have a typed consumer look whether the time of a message of its run is over. This runs user
-    /// code, so it comes last.
-    RunDue(Arc<dyn InboxOwner>),
+    /// Have typed consumers put their runs back in which the time of a message is over, and then
+    /// call the timer of the queue.
+    RunsDue(Vec<Arc<dyn InboxOwner>>),
     /// Cancel a typed consumer, since it is too slow. This runs user code, so it comes last.
     Slow(Arc<dyn InboxOwner>),
     /// Publish a dead letter to the queue's dead-letter exchange.

@@ -36,7 +36,7 @@ pub(crate) trait InboxOwner: fmt::Debug + Send + Sync {
     /// Cancels the consumer, since it is too slow. Runs user code.
     fn cancel_slow(&self);
 
-    /// Looks whether the time of a message of its run is over. Runs user code.
+    /// Puts its run back into the inbox, if the time of a message of it is over. Runs user code.
     fn look_after_run(&self);
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Inbox {
     pub(super) singles: Option<Box<Singles>>,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
-    /// The consumer has a run in which messages expire. The timer comes for the first of them.
-    pub(super) has_lent: bool,
+    /// When the first message expires that the consumer has in its run, if that is looked after.
+    pub(super) run_due: Option<u64>,
     /// Whether the consumer gets nothing now.
     pub(super) pause: Pause,
     /// Waiters for the end of the consumer.
@@ -198,7 +198,7 @@ impl Inbox {
     }
 
     /// When the first message that may expire here expires. [`NEVER`] means not at all.
-    fn first_due(&self) -> u64 {
+    pub(super) fn first_due(&self) -> u64 {
         let singles = self.singles.as_deref();
         let first = singles.into_iter().flat_map(|singles| &singles.messages);
         let mut messages = first.chain(&self.run).enumerate();
@@ -261,11 +261,13 @@ impl QueueState {
 
     /// Puts a message that a consumer has taken from its inbox and has not seen back to the front
     /// of the inbox. Another receiver may have found no message in the meantime, so one is woken.
-    /// Gives the message back if the consumer was removed.
+    /// The consumer's run returns there too, behind that message. Gives the message back if the
+    /// consumer was removed.
     pub(crate) fn put_back_in_inbox(
         &mut self,
         id: ConsumerId,
         envelope: Envelope,
+        run: &mut VecDeque<Envelope>,
         now: u64,
         effects: &mut Effects,
     ) -> Option<Envelope> {
@@ -276,6 +278,7 @@ impl QueueState {
         let DeliveryTarget::Inbox(inbox) = &mut subscriber.target else {
             return Some(envelope);
         };
+        inbox.put_run_back(run);
         effects.wake(inbox.put_back(envelope));
         subscriber.credit.set_filled(true);
         self.expire_again(id, now, effects);
@@ -310,18 +313,6 @@ impl QueueState {
         if let Some(inbox) = self.consumers.inbox(id) {
             inbox.owner = Some(owner);
         }
-    }
-
-    /// Pauses all typed consumers that do not wait for a message, and returns those that are still
-    /// there.
-    pub(crate) fn pause_inboxes(&mut self) -> Vec<Arc<dyn InboxOwner>> {
-        let mut owners = Vec::new();
-        for id in self.consumers.ids() {
-            self.consumers.pause_until_receive(id);
-            let inbox = self.consumers.inbox(id);
-            owners.extend(inbox.and_then(|inbox| inbox.owner()));
-        }
-        owners
     }
 
     /// Returns the messages that a consumer has in advance to their positions, unchanged: those of
@@ -408,21 +399,27 @@ impl QueueState {
     }
 
     /// Ends the expired messages of all inboxes, as far as they are not behind an unexpired one.
-    pub(super) fn expire_inboxes(&mut self, now: u64, effects: &mut Effects) {
+    /// `false` if runs with expired messages are put back first, after which the timer is called.
+    pub(super) fn expire_inboxes(&mut self, now: u64, effects: &mut Effects) -> bool {
         if self.timing.inboxes_due().is_none_or(|due| due > now) {
-            return;
+            return true;
+        }
+        if self.calls_runs_back(now, effects) {
+            return false;
         }
         let mut expired = Vec::new();
         let mut due = NEVER;
         for subscriber in self.consumers.iter_mut() {
             subscriber.remove_from_inbox(&mut expired, |inbox, expired| {
                 inbox.expire(now, expired);
-                due = due.min(inbox.first_due());
-                inbox.look_after_lent(effects);
+                due = due
+                    .min(inbox.first_due())
+                    .min(inbox.run_due.unwrap_or(NEVER));
             });
         }
         self.timing.set_inboxes_due((due != NEVER).then_some(due));
         self.end_expired(expired, now, effects);
+        true
     }
 
     fn end_expired(&mut self, expired: Vec<Envelope>, now: u64, effects: &mut Effects) {

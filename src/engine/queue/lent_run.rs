@@ -2,16 +2,18 @@
 //!
 //! A consumer has its run by itself, and the queue cannot look into it. So the queue notes when the
 //! time of the first of its messages is over. Then it has the consumer put the run back into its
-//! inbox, where each message expires as in the queue. A receiver that comes before the timer does
-//! the same.
+//! inbox, where each message expires as in the queue, and before those behind it. A receiver that
+//! comes before the timer does the same.
+//!
+//! A message of a run holds up none of the inbox, as if the consumer had received it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     consumer_id::ConsumerId,
     consumer_state::{ConsumerState, DeliveryTarget},
     effects::{Effect, Effects},
-    inbox::Inbox,
+    inbox::{Inbox, InboxOwner},
     state::QueueState,
 };
 use crate::message::envelope::{Envelope, NEVER};
@@ -23,17 +25,15 @@ impl Inbox {
         singles.is_none_or(|singles| singles.is_empty())
     }
 
-    /// Has the consumer look whether the time of a message of its run is over, if it has one.
-    pub(super) fn look_after_lent(&mut self, effects: &mut Effects) {
-        if std::mem::take(&mut self.has_lent)
-            && let Some(owner) = self.owner()
-        {
-            effects.add(Effect::RunDue(owner));
-        }
+    /// The consumer that has to put its run back now. It is not asked a second time.
+    fn called_back(&mut self, now: u64) -> Option<Arc<dyn InboxOwner>> {
+        self.run_due.take_if(|due| *due <= now)?;
+        // One that is about to end returns its run by itself.
+        self.owner()
     }
 
     /// Puts a run back to the front. Its messages are taken one by one.
-    fn put_run_back(&mut self, run: &mut VecDeque<Envelope>) {
+    pub(super) fn put_run_back(&mut self, run: &mut VecDeque<Envelope>) {
         let singles = &mut self.split_run().messages;
         std::iter::from_fn(|| run.pop_back()).for_each(|last| singles.push_front(last));
     }
@@ -50,7 +50,7 @@ impl ConsumerState {
 }
 
 impl QueueState {
-    /// Notes what a consumer has in its run.
+    /// Notes the messages that a consumer has in its run.
     pub(super) fn lend<'a>(
         &mut self,
         id: ConsumerId,
@@ -59,7 +59,7 @@ impl QueueState {
     ) {
         let due = earliest(run);
         if let Some(inbox) = self.consumers.inbox(id) {
-            inbox.has_lent = due != NEVER;
+            inbox.run_due = (due != NEVER).then_some(due);
         }
         self.delivered_in_advance(due, effects);
     }
@@ -73,18 +73,32 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
-        if earliest(run.iter()) > now {
-            return self.lend(id, run.iter(), effects);
-        }
-        let Some(subscriber) = self.consumers.get_mut(id) else {
-            return;
-        };
-        if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
+        if earliest(run.iter()) <= now
+            && let Some(subscriber) = self.consumers.get_mut(id)
+            && let DeliveryTarget::Inbox(inbox) = &mut subscriber.target
+        {
             inbox.put_run_back(run);
+            let due = inbox.first_due();
             subscriber.credit.set_filled(true);
+            self.delivered_in_advance(due, effects);
         }
         self.lend(id, run.iter(), effects);
-        self.expire_again(id, now, effects);
+    }
+
+    /// Has consumers put their runs back in which the time of a message is over. `false` if there
+    /// are none.
+    pub(super) fn calls_runs_back(&mut self, now: u64, effects: &mut Effects) -> bool {
+        let mut owners = Vec::new();
+        for subscriber in self.consumers.iter_mut() {
+            if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
+                owners.extend(inbox.called_back(now));
+            }
+        }
+        if owners.is_empty() {
+            return false;
+        }
+        effects.add(Effect::RunsDue(owners));
+        true
     }
 }
 

@@ -5,6 +5,18 @@ use std::sync::Arc;
 use super::{QueueCore, effects::Effects, inbox::InboxOwner, state::QueueState};
 
 impl QueueState {
+    /// Pauses all typed consumers that do not wait for a message, and returns those that are still
+    /// there.
+    pub(crate) fn pause_inboxes(&mut self) -> Vec<Arc<dyn InboxOwner>> {
+        let mut owners = Vec::new();
+        for id in self.consumers.ids() {
+            self.consumers.pause_until_receive(id);
+            let inbox = self.consumers.inbox(id);
+            owners.extend(inbox.and_then(|inbox| inbox.owner()));
+        }
+        owners
+    }
+
     /// Whether the queue delivers nothing, neither to consumers nor by gets.
     pub(crate) fn is_paused(&self) -> bool {
         self.consumers.is_queue_paused()

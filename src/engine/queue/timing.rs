@@ -277,7 +277,9 @@ impl QueueState {
                 false => self.timing.delayed.await_room(key, first),
             }
         }
-        self.expire_inboxes(now, effects);
+        if !self.expire_inboxes(now, effects) {
+            return;
+        }
         self.return_overdue(now, effects);
         self.retry_dead_letters(now, effects);
         self.settle_ready(now, effects);

@@ -122,7 +122,7 @@ impl VirtualHost {
     /// last, as if queues were processes that send each other messages. Must be called without any
     /// lock held.
     pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
-        let (mut user_code, mut ended) = (Vec::new(), Vec::new());
+        let (mut user_code, mut ended, mut runs) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((queue, effects)) = work.pop_front() {
             if effects.sets_timer() {
                 self.set_timer(&queue);
@@ -134,11 +134,11 @@ impl VirtualHost {
                     | Effect::DropSegment(_)
                     | Effect::DropBlocks(_)
                     | Effect::Late(_)
-                    | Effect::RunDue(_)
                     | Effect::Slow(_) => {
                         user_code.push(effect);
                     }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
+                    Effect::RunsDue(consumers) => runs.push((Arc::clone(&queue), consumers)),
                     Effect::ReadStream(consumer, offset) => {
                         let effects = self.read_for_consumer(&queue, consumer, offset);
                         work.push_back((Arc::clone(&queue), effects));
@@ -157,6 +157,12 @@ impl VirtualHost {
             }
         }
         ended.iter().for_each(|history| history.end());
+        for (queue, consumers) in runs {
+            consumers
+                .iter()
+                .for_each(|consumer| consumer.look_after_run());
+            self.with_queue(&queue, |state, now, effects| state.tick(now, effects));
+        }
         for effect in user_code {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
@@ -164,10 +170,10 @@ impl VirtualHost {
                 Effect::DropSegment(segment) => drop(segment),
                 Effect::DropBlocks(blocks) => drop(blocks),
                 Effect::Late(consumer) => consumer.return_if_late(),
-                Effect::RunDue(consumer) => consumer.look_after_run(),
                 Effect::Slow(consumer) => consumer.cancel_slow(),
                 // Already carried out.
-                Effect::DeadLetter(_)
+                Effect::RunsDue(_)
+                | Effect::DeadLetter(_)
                 | Effect::ReadStream(..)
                 | Effect::Trigger(_)
                 | Effect::Unused

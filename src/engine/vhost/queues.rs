@@ -127,12 +127,13 @@ impl VirtualHost {
         queue: &QueueCore,
         consumer: ConsumerId,
         envelope: Envelope,
+        run: &mut VecDeque<Envelope>,
         now: u64,
     ) -> (Option<Envelope>, Effects) {
         let mut effects = Effects::none();
         let left = queue
             .lock()
-            .put_back_in_inbox(consumer, envelope, now, &mut effects);
+            .put_back_in_inbox(consumer, envelope, run, now, &mut effects);
         (left, effects)
     }
 

@@ -116,8 +116,18 @@ impl Publisher {
             true => self.known_to_all(other_key),
             false => None,
         };
-        let route = route.filter(|route| !route.keeps(|| properties.are_persistent()));
-        let (Some(route), Ok(admission)) = (route, self.admit(&self.config.gate)) else {
+        let Some(route) = route else {
+            return Known::Unknown((payload, properties));
+        };
+        let admission = match route.keeps(|| properties.are_persistent()) {
+            false => self.admit(&self.config.gate).ok(),
+            true => None,
+        };
+        let Some(admission) = admission else {
+            if other_key.is_none() {
+                // For the checks that come now.
+                RouteCache::cache(route);
+            }
             return Known::Unknown((payload, properties));
         };
         let message = make(payload, properties, &route.address);

@@ -192,8 +192,9 @@ impl Subscriber {
     /// Puts a message that was taken and not delivered back, to be received next. Another receiver
     /// may have found no message in the meantime, so one waiter is woken.
     ///
-    /// It returns to the front of the run. In a queue in which messages expire it returns to the
-    /// inbox, where it expires as before. If the consumer is paused, it returns to the queue.
+    /// It returns to the front of the run. If it expires, it returns to the inbox and the run
+    /// follows it, so that all of them expire as before. If the consumer is paused, it returns to
+    /// the queue.
     pub(crate) fn put_back(&self, envelope: Envelope) {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
@@ -203,24 +204,17 @@ impl Subscriber {
             drop(run);
             return self.origin.requeue_undelivered(vec![envelope]);
         }
-        if self.queue().is_timed() && run.is_empty() {
+        if self.queue().is_timed() && (run.is_empty() || envelope.deadline != NEVER) {
+            let vhost = self.vhost();
             let (left, effects) =
-                self.vhost()
-                    .put_back_in_inbox(self.queue(), self.id, envelope, now);
+                vhost.put_back_in_inbox(self.queue(), self.id, envelope, &mut run, now);
             drop(run);
             self.vhost().run_effects(self.queue(), effects);
             self.origin.requeue_undelivered(left.into_iter().collect());
             return;
         }
-        let expires = envelope.deadline != NEVER;
         run.push_front(envelope);
-        if expires {
-            let effects = (self.vhost()).look_after_run(self.queue(), self.id, &mut run, now);
-            drop(run);
-            self.vhost().run_effects(self.queue(), effects);
-        } else {
-            drop(run);
-        }
+        drop(run);
         waiter::Waitable::pass_on(self);
     }
 

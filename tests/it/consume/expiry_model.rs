@@ -1,9 +1,9 @@
 //! Random programs of messages that expire, received by one consumer.
 //!
 //! All messages of a queue may live for the same time. Then each that is not received in time ends
-//! exactly when its time is over, wherever it waits: ready, or with the consumer. If they live for
-//! different times, a message may wait behind one that lives longer. Then it ends no earlier, and
-//! is not received later.
+//! exactly when its time is over, wherever it waits: ready, or with the consumer. They end in the
+//! order in which they were published. If they live for different times, a message may wait behind
+//! one that lives longer. Then it ends no earlier, and is not received later.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,16 +49,19 @@ struct Tested {
     received: BTreeSet<u32>,
     /// When each dead letter came.
     dead: BTreeMap<u32, u64>,
+    /// The dead letters as they came.
+    burials: Vec<u32>,
 }
 
 impl Tested {
-    fn new() -> Tested {
+    /// With this prefetch. 0 is no limit.
+    fn new(prefetch: u32) -> Tested {
         let (broker, clock) = on_a_manual_clock();
         let queue = Queue::new("q").dead_letter_exchange("");
         let queue = queue.dead_letter_routing_key("dead");
         Tested {
             graveyard: broker.consumer("dead").unwrap(),
-            consumer: broker.consumer(&queue).unwrap(),
+            consumer: (broker.consumer_builder(&queue).prefetch(prefetch).build()).unwrap(),
             producer: broker.producer(&queue).unwrap(),
             broker,
             clock,
@@ -66,6 +69,7 @@ impl Tested {
             ends: Vec::new(),
             received: BTreeSet::new(),
             dead: BTreeMap::new(),
+            burials: Vec::new(),
         }
     }
 
@@ -120,6 +124,7 @@ impl Tested {
         while let Ok(dead) = self.graveyard.try_recv() {
             assert!(self.end(*dead) <= self.now, "{} ends too early", *dead);
             assert!(self.dead.insert(*dead, self.now).is_none());
+            self.burials.push(*dead);
             dead.ack().unwrap();
         }
     }
@@ -152,21 +157,53 @@ proptest! {
         (life, steps) in (1_u64..6).prop_flat_map(|life| {
             (Just(life), proptest::collection::vec(step(Just(life)), 1..60))
         }),
+        prefetch in 0_u32..6,
     ) {
-        let mut tested = Tested::new();
+        let mut tested = Tested::new(prefetch);
         steps.iter().for_each(|step| tested.run(step));
         tested.finish();
         for (number, came) in &tested.dead {
             prop_assert_eq!(*came, tested.end(*number), "{} of {} s", number, life);
         }
+        prop_assert!(tested.burials.is_sorted(), "{:?}", tested.burials);
     }
 
     #[test]
     fn of_messages_that_live_for_different_times_none_ends_early_or_is_received_late(
         steps in proptest::collection::vec(step(0_u64..8), 1..60),
+        prefetch in 0_u32..6,
     ) {
-        let mut tested = Tested::new();
+        let mut tested = Tested::new(prefetch);
         steps.iter().for_each(|step| tested.run(step));
         tested.finish();
     }
+}
+
+#[test]
+fn messages_that_two_consumers_have_end_before_those_behind_them() {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = Queue::new("q").message_ttl(Duration::from_secs(1));
+    let queue = queue
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("dead");
+    broker.declare(&Queue::new("dead")).unwrap();
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let consumers = [(); 2].map(|()| {
+        let builder = broker.consumer_builder::<u32>(&queue);
+        builder.prefetch(3).build().unwrap()
+    });
+    for number in 0..10 {
+        producer.publish(number).unwrap();
+    }
+    // Each has two messages in its run, and the queue has four.
+    let held = consumers
+        .each_ref()
+        .map(|consumer| consumer.try_recv().unwrap());
+    assert_eq!(held.each_ref().map(|delivery| **delivery), [0, 1]);
+    clock.advance(Duration::from_secs(1));
+    let graveyard = broker.consumer::<u32>("dead").unwrap();
+    let mut dead: Vec<_> = graveyard.try_iter().map(|dead| *dead.unwrap()).collect();
+    assert_eq!(dead.split_off(4), [6, 7, 8, 9]);
+    // The consumers come in turn.
+    assert_eq!(dead, [2, 4, 3, 5]);
 }
