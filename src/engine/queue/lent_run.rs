@@ -2,8 +2,10 @@
 //!
 //! A consumer has its run by itself, and the queue cannot look into it. So the queue notes when the
 //! time of the first of its messages is over. Then it has the consumer put the run back into its
-//! inbox, where each message expires as in the queue, and before those behind it. A receiver that
-//! comes before the timer does the same.
+//! inbox, where each message expires as in the queue, and before those behind it.
+//!
+//! A receiver that comes before the timer puts back its own run only. Then the messages that other
+//! consumers have in theirs may end after those behind them.
 //!
 //! A message of a run holds up none of the inbox, as if the consumer had received it.
 

@@ -57,11 +57,16 @@ struct QueueTimer {
 impl TimerTarget for QueueTimer {
     fn fire(&self, now: Instant) {
         if let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) {
-            let mut effects = Effects::none();
-            queue.lock().tick(vhost.nanos_at(now), &mut effects);
-            vhost.run_effects(&queue, effects);
+            vhost.run_effects(&queue, tick(&queue, vhost.nanos_at(now)));
         }
     }
+}
+
+/// Has everything happen in a queue whose time has come.
+fn tick(queue: &QueueCore, now: u64) -> Effects {
+    let mut effects = Effects::none();
+    queue.lock().tick(now, &mut effects);
+    effects
 }
 
 impl VirtualHost {
@@ -122,7 +127,7 @@ impl VirtualHost {
     /// last, as if queues were processes that send each other messages. Must be called without any
     /// lock held.
     pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
-        let (mut user_code, mut ended, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut user_code, mut ended) = (Vec::new(), Vec::new());
         while let Some((queue, effects)) = work.pop_front() {
             if effects.sets_timer() {
                 self.set_timer(&queue);
@@ -138,7 +143,12 @@ impl VirtualHost {
                         user_code.push(effect);
                     }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
-                    Effect::RunsDue(consumers) => runs.push((Arc::clone(&queue), consumers)),
+                    Effect::RunsDue(consumers) => {
+                        consumers.iter().for_each(|one| one.look_after_run());
+                        work.push_back((Arc::clone(&queue), tick(&queue, self.nanos())));
+                        // The last handle to a consumer may run user code.
+                        user_code.push(Effect::RunsDue(consumers));
+                    }
                     Effect::ReadStream(consumer, offset) => {
                         let effects = self.read_for_consumer(&queue, consumer, offset);
                         work.push_back((Arc::clone(&queue), effects));
@@ -157,12 +167,6 @@ impl VirtualHost {
             }
         }
         ended.iter().for_each(|history| history.end());
-        for (queue, consumers) in runs {
-            consumers
-                .iter()
-                .for_each(|consumer| consumer.look_after_run());
-            self.with_queue(&queue, |state, now, effects| state.tick(now, effects));
-        }
         for effect in user_code {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
@@ -171,9 +175,9 @@ impl VirtualHost {
                 Effect::DropBlocks(blocks) => drop(blocks),
                 Effect::Late(consumer) => consumer.return_if_late(),
                 Effect::Slow(consumer) => consumer.cancel_slow(),
+                Effect::RunsDue(consumers) => drop(consumers),
                 // Already carried out.
-                Effect::RunsDue(_)
-                | Effect::DeadLetter(_)
+                Effect::DeadLetter(_)
                 | Effect::ReadStream(..)
                 | Effect::Trigger(_)
                 | Effect::Unused
