@@ -28,6 +28,16 @@ impl DeliveryOrigin {
         }
     }
 
+    /// As [`shows_plainly`](Self::shows_plainly), and no message of the consumer's run expires. The
+    /// run must be locked.
+    #[inline(always)]
+    pub(crate) fn takes_plainly(&self) -> bool {
+        match &self.consumer {
+            Some((_, credit)) => credit.has_plain_run(),
+            None => !self.auto_ack,
+        }
+    }
+
     /// The number of its deliveries that the queue has taken back and that are not settled yet.
     pub(super) fn late(&self) -> u64 {
         self.deadlines().map_or(0, Deadlines::late)

@@ -27,6 +27,9 @@ const TAPPED: u8 = 4;
 #[cfg(feature = "tracing")]
 const TRACED: u8 = 8;
 
+/// A message that the consumer has in its run may expire there.
+const EXPIRES: u8 = 16;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
 
@@ -57,7 +60,8 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// [`ENDED`], [`SPECIAL`], [`TAPPED`] and `TRACED`, or 0. A receiver finds all in one look.
+    /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED` and [`EXPIRES`], or 0. A receiver finds all in
+    /// one look.
     marks: AtomicU8,
 }
 
@@ -172,6 +176,17 @@ impl Credit {
     /// Whether a message is just shown, and the consumer has not ended.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
+        self.marks.load(SeqCst) & !EXPIRES == 0
+    }
+
+    /// From now on the consumer may have messages in its run that expire.
+    pub(super) fn note_expiring(&self) {
+        self.marks.fetch_or(EXPIRES, SeqCst);
+    }
+
+    /// As [`is_plain`](Self::is_plain), and no message of the run expires.
+    #[inline]
+    pub(crate) fn has_plain_run(&self) -> bool {
         self.marks.load(SeqCst) == 0
     }
 

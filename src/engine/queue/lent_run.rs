@@ -59,11 +59,16 @@ impl QueueState {
         run: impl Iterator<Item = &'a Envelope>,
         effects: &mut Effects,
     ) {
-        let due = earliest(run);
-        if let Some(inbox) = self.consumers.inbox(id) {
-            inbox.run_due = (due != NEVER).then_some(due);
+        let due = Some(earliest(run)).filter(|due| *due != NEVER);
+        if let Some(subscriber) = self.consumers.get_mut(id)
+            && let DeliveryTarget::Inbox(inbox) = &mut subscriber.target
+        {
+            inbox.run_due = due;
+            if due.is_some() {
+                subscriber.credit.note_expiring();
+            }
         }
-        self.delivered_in_advance(due, effects);
+        self.delivered_in_advance(due.unwrap_or(NEVER), effects);
     }
 
     /// Puts the run of a consumer back into its inbox if the time of one of its messages is over.

@@ -48,11 +48,7 @@ use std::{
 
 use self::open::shown;
 use crate::{
-    message::{
-        codec::Codecs,
-        envelope::{Envelope, NEVER},
-        payload::Payload,
-    },
+    message::{codec::Codecs, envelope::Envelope, payload::Payload},
     model::{
         error::{CancelReason, Result},
         name::Name,
@@ -208,20 +204,16 @@ impl<T: Payload> Consumer<T> {
     /// Returns the current run and its origin, if the next message needs no decoding.
     ///
     /// There is a result only if the consumer has one queue, no auto-ack and no time for
-    /// deliveries, and if the message has the value that was sent and does not expire. The message
-    /// stays in the run, so that the caller moves it only once.
+    /// deliveries, if it had no messages that expire, and if the message has the value that was
+    /// sent. The message stays in the run, so that the caller moves it only once.
     #[inline(always)]
     fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<DeliveryOrigin>)> {
         let [queue] = &*self.queues else {
             return None;
         };
         let origin = queue.subscriber.origin();
-        if !origin.shows_plainly() {
-            return None;
-        }
         let run = queue.subscriber.lock_run();
-        let first = run.front()?;
-        if first.deadline != NEVER || !Delivery::<T>::is_open(first, &self.codecs) {
+        if !origin.takes_plainly() || !Delivery::<T>::is_open(run.front()?, &self.codecs) {
             return None;
         }
         let origin = origin.handle(|| run.len() as u64);
