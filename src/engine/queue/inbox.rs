@@ -74,8 +74,6 @@ pub(crate) struct Inbox {
     pub(super) singles: Option<Box<Singles>>,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
-    /// When the first message expires that the consumer has in its run, if that is looked after.
-    pub(super) run_due: Option<u64>,
     /// Whether the consumer gets nothing now.
     pub(super) pause: Pause,
     /// Waiters for the end of the consumer.
@@ -108,7 +106,8 @@ impl Inbox {
         if self.run.is_empty() {
             self.run = Vec::new();
         }
-        self.singles = self.singles.take().filter(|singles| !singles.is_empty());
+        let is_used = |singles: &Box<Singles>| !singles.is_empty() || singles.run_due.is_some();
+        self.singles = self.singles.take().filter(is_used);
     }
 
     /// Records that the message at this position does not expire here.
@@ -414,7 +413,7 @@ impl QueueState {
                 inbox.expire(now, expired);
                 due = due
                     .min(inbox.first_due())
-                    .min(inbox.run_due.unwrap_or(NEVER));
+                    .min(inbox.run_due().unwrap_or(NEVER));
             });
         }
         self.timing.set_inboxes_due((due != NEVER).then_some(due));

@@ -27,9 +27,21 @@ impl Inbox {
         singles.is_none_or(|singles| singles.is_empty())
     }
 
+    /// When the first message expires that the consumer has in its run, if that is looked after.
+    pub(super) fn run_due(&self) -> Option<u64> {
+        self.singles.as_ref()?.run_due
+    }
+
+    fn set_run_due(&mut self, due: Option<u64>) {
+        if due != self.run_due() {
+            self.singles.get_or_insert_default().run_due = due;
+        }
+    }
+
     /// The consumer that has to put its run back now. It is not asked a second time.
     fn called_back(&mut self, now: u64) -> Option<Arc<dyn InboxOwner>> {
-        self.run_due.take_if(|due| *due <= now)?;
+        let run_due = &mut self.singles.as_mut()?.run_due;
+        run_due.take_if(|due| *due <= now)?;
         // One that is about to end returns its run by itself.
         self.owner()
     }
@@ -63,7 +75,7 @@ impl QueueState {
         if let Some(subscriber) = self.consumers.get_mut(id)
             && let DeliveryTarget::Inbox(inbox) = &mut subscriber.target
         {
-            inbox.run_due = due;
+            inbox.set_run_due(due);
             if due.is_some() {
                 subscriber.credit.note_expiring();
             }

@@ -11,6 +11,8 @@ pub(super) struct Singles {
     pub(super) messages: VecDeque<Envelope>,
     /// Messages that do not expire here, in the order of delivery.
     kept: VecDeque<Kept>,
+    /// When the first message expires that the consumer has in its run, if that is looked after.
+    pub(super) run_due: Option<u64>,
 }
 
 /// A message that does not expire in the inbox.
