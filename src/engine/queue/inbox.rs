@@ -106,8 +106,7 @@ impl Inbox {
         if self.run.is_empty() {
             self.run = Vec::new();
         }
-        let is_used = |singles: &Box<Singles>| !singles.is_empty() || singles.run_due.is_some();
-        self.singles = self.singles.take().filter(is_used);
+        self.singles = self.singles.take().filter(|singles| singles.is_used());
     }
 
     /// Records that the message at this position does not expire here.

@@ -75,6 +75,11 @@ impl Singles {
         self.messages.drain(..)
     }
 
+    /// Whether it has messages, or the time of a run.
+    pub(super) fn is_used(&self) -> bool {
+        !self.is_empty() || self.run_due.is_some()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.kept.is_empty()
     }
