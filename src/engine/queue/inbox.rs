@@ -300,7 +300,7 @@ impl QueueState {
 
     /// Another message of an inbox may be the first that expires there. Ends it if its time is
     /// over. Otherwise the timer does it.
-    pub(super) fn expire_again(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
+    fn expire_again(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
         let due = self.consumers.inbox(id).map(|inbox| inbox.first_due());
         self.delivered_in_advance(due.unwrap_or(NEVER), effects);
         self.expire_inboxes(now, effects);

@@ -255,23 +255,17 @@ impl<T: Payload> Producer<T> {
         let mut completed = None;
         let message = (payload, properties);
         let known = self.push_known_message(message, &rest.overrides(), &mut completed);
-        let published = match known {
+        let (published, completed) = match known {
             Known::Published(published) => return Ok(published),
-            Known::Begun(begun) => {
-                let published = self.go_on(*begun, on_full);
-                published.map_err(|unpublished| given(unpublished, completed))
-            }
+            Known::Begun(begun) => (self.go_on(*begun, on_full), completed),
             Known::Unknown((payload, properties)) => {
                 match self.make_message(payload, properties, &rest) {
-                    Ok((made, completed)) => {
-                        let published = self.push(made, on_full);
-                        published.map_err(|unpublished| given(unpublished, completed))
-                    }
-                    Err(failed) => Err(failed),
+                    Ok((made, completed)) => (self.push(made, on_full), completed),
+                    Err(failed) => return Err(rest.unpublished(failed)),
                 }
             }
         };
-        published.map_err(|failed| rest.unpublished(failed))
+        published.map_err(|unpublished| rest.unpublished(given(unpublished, completed)))
     }
 
     /// Same as [`send_message`](Self::send_message), for a task.
@@ -291,23 +285,17 @@ impl<T: Payload> Producer<T> {
         let mut completed = None;
         let message = (payload, properties);
         let known = self.push_known_message(message, &rest.overrides(), &mut completed);
-        let published = match known {
+        let (published, completed) = match known {
             Known::Published(published) => return Ok(published),
-            Known::Begun(begun) => {
-                let published = self.go_on_async(*begun).await;
-                published.map_err(|unpublished| given(unpublished, completed))
-            }
+            Known::Begun(begun) => (self.go_on_async(*begun).await, completed),
             Known::Unknown((payload, properties)) => {
                 match self.make_message(payload, properties, &rest) {
-                    Ok((made, completed)) => {
-                        let published = self.push_async(made).await;
-                        published.map_err(|unpublished| given(unpublished, completed))
-                    }
-                    Err(failed) => Err(failed),
+                    Ok((made, completed)) => (self.push_async(made).await, completed),
+                    Err(failed) => return Err(rest.unpublished(failed)),
                 }
             }
         };
-        published.map_err(|failed| rest.unpublished(failed))
+        published.map_err(|unpublished| rest.unpublished(given(unpublished, completed)))
     }
 
     fn prepare<'a>(

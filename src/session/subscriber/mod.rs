@@ -96,7 +96,7 @@ impl Subscriber {
     /// waiters are woken. A second call at the same time returns when the queue has removed the
     /// consumer.
     pub(crate) fn cancel(&self, reason: CancelReason) {
-        let now = self.vhost().now_for(self.queue());
+        let now = self.now();
         let mut run = self.run.lock();
         if self.ended.set(reason).is_err() {
             return;
@@ -196,7 +196,7 @@ impl Subscriber {
     /// follows it, so that all of them expire as before. If the consumer is paused, it returns to
     /// the queue.
     pub(crate) fn put_back(&self, envelope: Envelope) {
-        let now = self.vhost().now_for(self.queue());
+        let now = self.now();
         let mut run = self.run.lock();
         // The consumer was cancelled or paused in the meantime. The rest of the run returned
         // without this message.
@@ -229,7 +229,7 @@ impl Subscriber {
     /// Returns what the consumer has in advance and has not seen to the queue, and gets nothing
     /// until its next receive. Returns the number of messages.
     pub(crate) fn return_unseen(&self) -> u64 {
-        let now = self.vhost().now_for(self.queue());
+        let now = self.now();
         let mut run = self.run.lock();
         if self.has_ended() {
             return 0;
@@ -269,15 +269,21 @@ impl Subscriber {
     /// Two threads may pause and resume at once, and each calls this after it has set the flag. The
     /// last of the calls sees the last value, at every queue.
     pub(crate) fn follow_pause(&self) {
-        let now = self.vhost().now_for(self.queue());
+        self.change_run(|run, now| {
+            let paused = self.is_paused();
+            (self.vhost()).set_paused(self.queue(), self.id, paused, run, now)
+        });
+    }
+
+    /// Changes the run together with the queue, unless the consumer has ended. The lock of the run
+    /// is released before the effects are carried out.
+    fn change_run(&self, change: impl FnOnce(&mut VecDeque<Envelope>, u64) -> Effects) {
+        let now = self.now();
         let mut run = self.run.lock();
         if self.has_ended() {
             return;
         }
-        let paused = self.is_paused();
-        let effects = self
-            .vhost()
-            .set_paused(self.queue(), self.id, paused, &mut run, now);
+        let effects = change(&mut run, now);
         drop(run);
         self.vhost().run_effects(self.queue(), effects);
     }
@@ -368,27 +374,11 @@ impl InboxOwner for Subscriber {
     }
 
     fn look_after_run(&self) {
-        let now = self.now();
-        let mut run = self.run.lock();
-        if self.has_ended() {
-            return;
-        }
-        let effects = (self.vhost()).look_after_run(self.queue(), self.id, &mut run, now);
-        drop(run);
-        self.vhost().run_effects(self.queue(), effects);
+        self.change_run(|run, now| (self.vhost()).look_after_run(self.queue(), self.id, run, now));
     }
 
     fn return_if_late(&self) {
-        let now = self.vhost().now_for(self.queue());
-        let mut run = self.run.lock();
-        if self.has_ended() {
-            return;
-        }
-        let effects = self
-            .vhost()
-            .return_if_late(self.queue(), self.id, &mut run, now);
-        drop(run);
-        self.vhost().run_effects(self.queue(), effects);
+        self.change_run(|run, now| (self.vhost()).return_if_late(self.queue(), self.id, run, now));
     }
 }
 
@@ -396,7 +386,7 @@ impl waiter::Waitable for Subscriber {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let now = self.vhost().now_for(self.queue());
+        let now = self.now();
         let mut run = self.run.lock();
         let mut expired = Effects::none();
         if !self.has_ended() {
