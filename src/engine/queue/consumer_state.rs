@@ -48,7 +48,7 @@ impl DeliveryTarget {
 }
 
 /// How many messages a sink takes at once. Nothing else happens on its channel meanwhile.
-const RUN: u32 = 256;
+pub(super) const RUN: u32 = 256;
 
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
@@ -105,7 +105,7 @@ pub(super) struct Delivered {
     pub(super) totals: MessageTotals,
     /// Credit left by the queue's own count. When it is used up, the settlements since then are
     /// added.
-    available: u32,
+    pub(super) available: u32,
 }
 
 impl Delivered {
@@ -185,27 +185,6 @@ impl ConsumerState {
             overdue: Overdue::new(request.timeout),
             on_slow: request.on_slow,
         }
-    }
-
-    /// Whether the consumer may take one more message.
-    #[inline]
-    pub(super) fn has_credit(&mut self) -> bool {
-        self.prefetch == 0 || self.delivered.available > 0 || self.refresh()
-    }
-
-    /// Adds the settlements since the last time. If that gives no credit, requests a notification.
-    fn refresh(&mut self) -> bool {
-        let (handed, prefetch) = (self.delivered.totals.messages, u64::from(self.prefetch));
-        let left = |settled| prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
-        self.delivered.available = left(self.credit.settled_messages());
-        if self.delivered.available == 0 {
-            let at = (handed + self.notify_interval()).saturating_sub(prefetch);
-            self.delivered.available = left(self.credit.arm_notify(at));
-        }
-        if self.delivered.available > 0 {
-            self.credit.disarm_notify();
-        }
-        self.delivered.available > 0
     }
 
     /// A lower limit takes no delivery back.
@@ -478,20 +457,6 @@ impl ConsumerState {
         match &self.target {
             DeliveryTarget::Inbox(inbox) => inbox.len() as u64,
             DeliveryTarget::Push(_) => 0,
-        }
-    }
-
-    /// After how many settlements the queue is notified.
-    ///
-    /// A channel notifies it of each one, as AMQP requires, and so does a receiver that waits. A
-    /// receiver that still has a run calls `checkout` after its end and takes the ready messages as
-    /// one run. Operations that read the queue's state apply the settlements first.
-    fn notify_interval(&self) -> u64 {
-        match &self.target {
-            DeliveryTarget::Inbox(inbox) if !inbox.wants_more && inbox.waiting.is_empty() => {
-                u64::from(self.prefetch)
-            }
-            _ => 1,
         }
     }
 }

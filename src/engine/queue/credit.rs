@@ -9,7 +9,7 @@
 use super::deadlines::Deadlines;
 use crate::model::message_totals::MessageTotals;
 use crate::runtime::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
 };
 
@@ -53,13 +53,18 @@ pub(crate) struct Credit {
     /// count shows no credit.
     settled: AtomicU64,
     /// The size of most of the consumer's messages. The bytes of such messages need no counting.
-    expected_size: u64,
+    expected_size: u32,
+    /// The deliveries that readers of a channel have read so far, wrapping.
+    read: AtomicU32,
     /// The settled bytes beyond `settled * expected_size`, wrapping. Read only for the counts of a
     /// snapshot.
     size_excess: AtomicU64,
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
+    /// The value of `read` at which the queue must be notified, if it must be at `notify_at`.
+    /// Written under the queue's lock, read by readers.
+    notify_at_read: AtomicU32,
     /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED` and [`EXPIRES`], or 0. A receiver finds all in
     /// one look.
     marks: AtomicU8,
@@ -73,9 +78,11 @@ impl Credit {
             deadlines: Deadlines::default(),
             _apart: [0; 4],
             settled: AtomicU64::new(0),
-            expected_size,
+            expected_size: u32::try_from(expected_size).unwrap_or(u32::MAX),
+            read: AtomicU32::new(0),
             size_excess: AtomicU64::new(0),
             notify_at: AtomicU64::new(NO_NOTIFY),
+            notify_at_read: AtomicU32::new(0),
             marks: AtomicU8::new(0),
         }
     }
@@ -83,7 +90,7 @@ impl Credit {
     /// Counts `messages` as settled. `true` if the queue must be notified.
     #[must_use]
     pub(crate) fn settle(&self, messages: u64, bytes: u64) -> bool {
-        let excess = bytes.wrapping_sub(messages.wrapping_mul(self.expected_size));
+        let excess = bytes.wrapping_sub(messages.wrapping_mul(self.expected_size.into()));
         if excess != 0 {
             self.size_excess.fetch_add(excess, SeqCst);
         }
@@ -104,7 +111,7 @@ impl Credit {
     pub(super) fn settled(&self) -> MessageTotals {
         let messages = self.settled.load(SeqCst);
         let bytes = messages
-            .wrapping_mul(self.expected_size)
+            .wrapping_mul(self.expected_size.into())
             .wrapping_add(self.size_excess.load(SeqCst));
         // A message smaller than `expected_size` may take them below zero.
         MessageTotals::new(messages, (bytes as i64).max(0) as u64)
@@ -120,6 +127,28 @@ impl Credit {
     pub(crate) fn arm_notify(&self, at: u64) -> u64 {
         self.notify_at.store(at, SeqCst);
         self.settled.load(SeqCst)
+    }
+
+    /// As [`arm_notify`](Self::arm_notify) for a consumer of a channel: when `late` deliveries are
+    /// settled, or when all of the `handed` ones are read. If they are already, when `at` are
+    /// settled.
+    pub(crate) fn arm_late_notify(&self, at: u64, late: u64, handed: u64) -> u64 {
+        self.notify_at_read.store(handed as u32, SeqCst);
+        // Pairs with `read`, as `settle` does.
+        self.notify_at.store(late, SeqCst);
+        match self.read.load(SeqCst) == handed as u32 {
+            true => self.arm_notify(at),
+            false => self.settled.load(SeqCst),
+        }
+    }
+
+    /// Counts deliveries to a channel as read. `true` if the queue must be notified: they were the
+    /// last ones, and it was to be notified late.
+    #[must_use]
+    pub(crate) fn read(&self, deliveries: u64) -> bool {
+        let before = self.read.fetch_add(deliveries as u32, SeqCst);
+        let read = before.wrapping_add(deliveries as u32);
+        self.notify_at.load(SeqCst) != NO_NOTIFY && read == self.notify_at_read.load(SeqCst)
     }
 
     /// Requests a notification when `at` deliveries are settled, unless a smaller number was

@@ -42,6 +42,7 @@ mod in_flight;
 mod in_transit;
 mod inbox;
 mod kind;
+mod late;
 mod lent_run;
 mod limits;
 mod line;

@@ -90,6 +90,9 @@ impl QueueState {
         if kind.is_quorum() {
             consumers.leave_at_once();
         }
+        if kind.is_classic() && settings.max_priority.is_none() {
+            consumers.note_order();
+        }
         let mut state = QueueState {
             account,
             in_flight,
@@ -315,7 +318,7 @@ impl QueueState {
         self.ready.push_back(envelope);
         if timed || self.is_limited {
             self.note_limits();
-            if self.is_over() {
+            if timed || self.is_over() {
                 self.apply_settlements(now, effects);
             }
             self.trim(by, effects);
@@ -442,23 +445,6 @@ impl QueueState {
 
     pub(crate) fn consumer_count(&self) -> usize {
         self.consumers.len()
-    }
-
-    /// Applies settlements that did not notify the queue, and serves consumers with new credit.
-    pub(super) fn apply_settlements(&mut self, now: u64, effects: &mut Effects) {
-        if !self.consumers.reconsider(None) {
-            return;
-        }
-        if self.kind.is_stream() {
-            self.serve_readings(now, effects);
-        } else if !self.ready.is_empty() {
-            self.serve(now, effects);
-            self.note_limits();
-            self.schedule(effects);
-            self.admit_publishers(effects);
-        }
-        // Consumers that have credit again have cleared their notifications.
-        self.wake_idle_waiters(effects);
     }
 
     /// Runs after messages became ready or consumers became able to take some: applies limits and

@@ -38,9 +38,14 @@ impl QueueState {
             ..request
         };
         self.had_consumer = true;
+        self.apply_late_settlements(now, effects);
         let reading = request.reading.clone();
         self.announce_consumer(&request, effects);
         let id = self.consumers.add(request, target);
+        if self.consumers.len() == 2 {
+            // From now on a channel that was alone notifies the queue of each settlement.
+            self.consumers.reconsider(None);
+        }
         self.note_selective();
         self.begin_reading(id, &reading, now);
         self.settle_ready(now, effects);

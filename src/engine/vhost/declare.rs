@@ -274,6 +274,11 @@ impl VirtualHost {
     ) -> Result<u64> {
         let name = Name::of_entity(name)?;
         by.access.check(Configure, EntityKind::Queue, &name)?;
+        let queue = self.read_topology(|topology| topology.queue(&name));
+        // The messages that its consumer has a right to are not counted.
+        if let Some(queue) = queue {
+            self.with_queue(&queue, |_, _, _| {});
+        }
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {

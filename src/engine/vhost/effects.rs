@@ -87,6 +87,7 @@ impl VirtualHost {
             now = self.nanos();
             state = queue.lock();
         }
+        state.apply_late_settlements(now, &mut effects);
         let done = operation(&mut state, now, &mut effects);
         drop(state);
         self.run_effects(queue, effects);

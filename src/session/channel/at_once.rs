@@ -261,7 +261,7 @@ mod tests {
 
     impl Drop for LookingClock {
         fn drop(&mut self) {
-            let is_free = self.channel.core().state.try_lock().is_some();
+            let is_free = self.channel.core().reading.state.try_lock().is_some();
             self.found_free.store(1 + usize::from(is_free), SeqCst);
         }
     }

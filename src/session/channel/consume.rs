@@ -11,7 +11,6 @@ use crate::{
         queue::{Credit, DeliveryTarget, QueueCore, SubscribeRequest},
         vhost::{OnGet, REPLY_TO, Requester, is_address},
     },
-    message::envelope::NEVER,
     model::{
         arguments::{ConsumerArguments, QueueType},
         descriptions::names,
@@ -435,7 +434,7 @@ impl Channel {
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
                     let origin = Arc::clone(&origin);
-                    channel.ledger.enter(delivery_tag, origin, envelope, NEVER);
+                    channel.ledger.enter(delivery_tag, origin, envelope);
                     copy
                 }
             };

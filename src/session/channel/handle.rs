@@ -15,10 +15,7 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{
-        sync::{Mutex, atomic::AtomicBool},
-        waiter::WaitList,
-    },
+    runtime::{sync::atomic::AtomicBool, waiter::WaitList},
     session::{
         connection::{Connection, Member},
         events::{EventStream, Events, StreamEnd},
@@ -186,9 +183,8 @@ impl Channel {
             connection: core,
             number,
             group,
-            reading: Arc::new(Reading::new(channel, options.window)),
+            reading: Arc::new(Reading::new(channel, options.window, state)),
             is_closed: AtomicBool::new(false),
-            state: Mutex::new(state),
         });
         Channel {
             handle: Arc::new(ChannelHandle {

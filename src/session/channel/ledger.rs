@@ -1,30 +1,40 @@
 //! The ledger of a channel: its unsettled deliveries by tag, its consumers, and its common limit.
 //!
 //! These are plain data behind the lock of the channel. It is a leaf lock, since queues deliver
-//! messages while they hold their own lock. A delivery gets its tag and its entry at the moment of
-//! the delivery.
+//! messages while they hold their own lock. A delivery gets its tag at the moment of the delivery,
+//! and its entry when a reader takes it over or the entries are asked for.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use super::{by_tag::ByTag, spare_handles::SpareHandles};
+use super::{
+    arrivals::{Arrival, Arrivals},
+    by_tag::ByTag,
+    spare_handles::SpareHandles,
+};
 use crate::{
     engine::queue::QueueCore,
     message::envelope::{Envelope, NEVER},
     model::{
+        arguments::QueueType,
         error::{Error, Result},
         name::Name,
     },
-    session::unacked::{DeliveryOrigin, Unacked},
+    session::{
+        events::{ChannelDelivery, DeliveredFrom},
+        unacked::{DeliveryOrigin, Unacked},
+    },
 };
 
 /// The unsettled deliveries by tag, and the consumers.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_tag: u64,
+    /// Those behind them are in `arrivals`.
     entries: ByTag<Entry>,
+    arrivals: Arrivals,
     /// The common limit: the most unsettled deliveries of all consumers of the channel together; 0
     /// is no limit.
     limit: u32,
@@ -84,20 +94,88 @@ impl Ledger {
         std::mem::take(&mut self.limited)
     }
 
-    /// Adds a delivery, which the queue takes back at `due`.
+    /// Adds a delivery with the next tag, which the queue takes back at `due`. A reader makes it.
     #[inline]
-    pub(crate) fn enter(
-        &mut self,
-        tag: u64,
-        origin: Arc<DeliveryOrigin>,
-        envelope: Envelope,
-        due: u64,
-    ) {
-        if origin.consumer.is_some() && origin.queue.is_classic() {
+    pub(super) fn arrive(&mut self, origin: Arc<DeliveryOrigin>, envelope: Envelope, due: u64) {
+        if !origin.auto_ack && origin.queue.is_classic() {
             self.volume += 1;
         }
+        let tag = self.next_tag();
+        self.arrivals.push(Arrival {
+            tag,
+            origin,
+            due,
+            envelope,
+        });
+    }
+
+    /// Makes the next deliveries that no reader has taken over. Runs no user code.
+    pub(super) fn open_deliveries(&mut self, count: usize, each: &mut dyn FnMut(ChannelDelivery)) {
+        for _ in 0..count {
+            let entered = self.arrivals.pop_entered();
+            let Some(delivery) = entered.or_else(|| self.enter_next()) else {
+                return;
+            };
+            each(delivery);
+        }
+    }
+
+    /// Gives the next delivery that has no entry its entry, unless it is settled already.
+    #[inline]
+    fn enter_next(&mut self) -> Option<ChannelDelivery> {
+        let Arrival {
+            tag,
+            origin,
+            due,
+            mut envelope,
+        } = self.arrivals.pop()?;
+        let queue_type = origin.queue.queue_type();
+        let (mut shown, from) = match origin.auto_ack {
+            true => (Some(envelope), origin),
+            false => {
+                let another = envelope.body().another();
+                let copy = another.map(|body| envelope.with_body(body));
+                let copy = copy.or_else(|| envelope.share().ok());
+                let from = self.spare_handles.another(&origin);
+                let unacked = Unacked::new(origin, envelope);
+                self.entries.push(tag, Entry { unacked, due });
+                (copy, from)
+            }
+        };
+        if let Some(envelope) = &mut shown {
+            match queue_type {
+                QueueType::Classic => {}
+                QueueType::Quorum => envelope.show_counts(),
+                QueueType::Stream => envelope.show_offset(),
+            }
+        }
+        Some(ChannelDelivery {
+            delivery_tag: tag,
+            envelope: shown,
+            message_count: 0,
+            from: DeliveredFrom::Queue(from),
+        })
+    }
+
+    /// Gives all deliveries their entries. The readers still have to take them over.
+    fn enter_all(&mut self) {
+        while let Some(delivery) = self.enter_next() {
+            self.arrivals.keep_entered(delivery);
+        }
+    }
+
+    /// Adds the message of a get.
+    #[inline]
+    pub(crate) fn enter(&mut self, tag: u64, origin: Arc<DeliveryOrigin>, envelope: Envelope) {
+        self.enter_all();
         let unacked = Unacked::new(origin, envelope);
-        self.entries.push(tag, Entry { unacked, due });
+        self.entries.push(
+            tag,
+            Entry {
+                unacked,
+                due: NEVER,
+            },
+        );
     }
 
     /// Whether there is an unsettled delivery with this tag, and it is of this origin.
@@ -114,6 +192,9 @@ impl Ledger {
     /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag.
     #[inline]
     pub(super) fn take_one(&mut self, tag: u64) -> Result<Entry> {
+        if self.arrivals.may_have(tag) {
+            self.enter_all();
+        }
         let taken = self.entries.remove(tag);
         taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
     }
@@ -127,25 +208,28 @@ impl Ledger {
         if tag == 0 {
             return Ok(self.take_all());
         }
+        self.enter_all();
         let taken = self.entries.remove_up_to(tag);
         taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
     }
 
     /// Takes out all deliveries up to a tag. There may be none.
     pub(super) fn take_all_up_to(&mut self, tag: u64) -> Vec<(u64, Entry)> {
+        self.enter_all();
         self.entries.remove_all_up_to(tag)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<(u64, Entry)> {
+        self.enter_all();
         self.entries.remove_all()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.arrivals.unsettled()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Whether the channel has the consumer with this origin, and not only deliveries of it.
@@ -172,6 +256,7 @@ impl Ledger {
         origin: &Arc<DeliveryOrigin>,
         now: u64,
     ) -> (Vec<Envelope>, u64) {
+        self.enter_all();
         let (mut taken, mut next) = (BTreeMap::new(), NEVER);
         let mut late = None;
         for (tag, entry) in self.entries.iter_mut().chain(uncommitted) {
@@ -239,7 +324,7 @@ impl Ledger {
     pub(crate) fn set_limit(&mut self, limit: u32) -> Vec<Arc<QueueCore>> {
         let was_reached = self.is_reached();
         if self.limit == 0 {
-            self.volume = self.entries.len() as u64;
+            self.volume = self.len() as u64;
         }
         self.limit = limit;
         self.relieved(was_reached)

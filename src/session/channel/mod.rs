@@ -8,12 +8,14 @@
 //! - `outgoing`: the way of a message into its queues. `at_once`: the common way.
 //! - `options`: the arguments of the methods.
 //! - `ledger`: the unsettled deliveries and the consumers. `by_tag`: values by delivery tag.
+//! - `arrivals`: the deliveries that no reader has taken over.
 //! - `outlet`: the way of events into a stream.
 //! - `window`: the limit of unread deliveries. `reading`: what a read of a delivery notes.
 //! - `sink`: the part of a channel that queues deliver to. `spare_handles`: what it makes ahead.
 //!
 //! The events themselves and their streams are in `session/events/`.
 
+mod arrivals;
 mod at_once;
 mod by_tag;
 mod confirms;
@@ -77,7 +79,7 @@ use crate::{
     },
     runtime::{
         sync::{
-            Mutex, MutexGuard,
+            MutexGuard,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
         waiter::WaitList,
@@ -94,7 +96,6 @@ pub(crate) struct ChannelCore {
     reading: Arc<Reading>,
     /// Whether it is closed, for those who need nothing else of the state.
     is_closed: AtomicBool,
-    state: Mutex<ChannelState>,
 }
 
 /// The data behind the channel's lock. It is a leaf lock, since queues take it while they hold
@@ -157,7 +158,7 @@ impl ChannelState {
 
 impl ChannelCore {
     pub(crate) fn lock(&self) -> MutexGuard<'_, ChannelState> {
-        self.state.lock()
+        self.reading.state.lock()
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
@@ -250,8 +251,9 @@ impl ChannelCore {
         let subscribers = std::mem::take(&mut state.subscribers);
         let mut wakes = state.outlet.close(reason);
         wakes.extend(state.closing.take_all());
-        let unread = state.outlet.take_unread(reason);
+        let left_stream = state.outlet.left_stream(reason);
         drop(state);
+        let unread = left_stream.map(|stream| stream.take_of(self.number));
         let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
         unsettled.extend(settlements);
         if let Some((_, name)) = replies_to {

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{ChannelState, Confirm, Event};
-use crate::{model::error::CancelReason, runtime::waiter::Wake, session::events::EventStream};
+use crate::{
+    model::error::CancelReason,
+    runtime::waiter::Wake,
+    session::{events::EventStream, unacked::DeliveryOrigin},
+};
 
 /// Plain data behind the lock of the channel.
 pub(super) struct Outlet {
@@ -30,9 +34,17 @@ impl Outlet {
         self.shared.as_ref().unwrap_or(&self.own)
     }
 
-    /// Appends many events to the stream, which is locked until this is dropped.
-    pub(super) fn sender(&self) -> impl FnMut(Event) -> Option<Wake> {
-        self.stream().sender(self.number)
+    /// As [`EventStream::send_deliveries`].
+    #[must_use = "woken after the lock is released"]
+    #[inline]
+    pub(super) fn send_deliveries(
+        &self,
+        count: usize,
+        origin: impl FnOnce() -> Arc<DeliveryOrigin>,
+        others: impl FnMut(Wake),
+    ) -> Option<Wake> {
+        self.stream()
+            .send_deliveries(self.number, count, origin, others)
     }
 
     /// Ends the channel's own stream. Returns the readers to be woken.
@@ -41,14 +53,11 @@ impl Outlet {
         self.own.end(reason)
     }
 
-    /// Takes the unread events out of the stream of a connection that goes on. Another channel may
-    /// get the number.
-    #[must_use = "dropped after the lock is released"]
-    pub(super) fn take_unread(&mut self, reason: CancelReason) -> Vec<Event> {
-        match &self.shared {
-            Some(shared) if reason == CancelReason::ChannelClosed => shared.take_of(self.number),
-            _ => Vec::new(),
-        }
+    /// The stream of the connection, if that goes on without this channel. Another channel may get
+    /// the number.
+    pub(super) fn left_stream(&self, reason: CancelReason) -> Option<Arc<EventStream>> {
+        let goes_on = reason == CancelReason::ChannelClosed;
+        self.shared.as_ref().filter(|_| goes_on).map(Arc::clone)
     }
 }
 

@@ -1,15 +1,24 @@
 //! What a channel and the deliveries to its consumers share for their readers.
 //!
-//! A reader notes each delivery that it reads. It needs nothing else of the channel for that, so it
-//! writes no reference count, which the queues write too.
+//! A reader takes over deliveries, and notes each that it reads. It needs nothing else of the
+//! channel for that. So it writes no reference count, which the queues write too.
 
 use std::sync::Weak;
 
-use super::{ChannelCore, Window};
-use crate::session::{events::DeliveryReader, holding::Holders};
+use super::{ChannelCore, ChannelState, Window};
+use crate::{
+    runtime::sync::Mutex,
+    session::{
+        events::{ChannelDelivery, DeliveryReader},
+        holding::Holders,
+    },
+};
 
 pub(super) struct Reading {
     channel: Weak<ChannelCore>,
+    /// Unsettled deliveries and consumers have handles to this. Both are taken out when the channel
+    /// closes.
+    pub(super) state: Mutex<ChannelState>,
     /// Who holds the unsettled deliveries of the channel.
     pub(super) holders: Holders,
     /// The limit of unread deliveries, if there is one.
@@ -17,9 +26,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(channel: &Weak<ChannelCore>, window: u32) -> Reading {
+    pub(super) fn new(channel: &Weak<ChannelCore>, window: u32, state: ChannelState) -> Reading {
         Reading {
             channel: Weak::clone(channel),
+            state: Mutex::new(state),
             holders: Holders::new(false),
             window: (window > 0).then(|| Window::new(window)),
         }
@@ -43,5 +53,9 @@ impl DeliveryReader for Reading {
             let queues = channel.lock().ledger.take_limited();
             channel.resume(queues);
         }
+    }
+
+    fn open_deliveries(&self, count: usize, each: &mut dyn FnMut(ChannelDelivery)) {
+        self.state.lock().ledger.open_deliveries(count, each);
     }
 }

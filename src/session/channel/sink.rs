@@ -9,7 +9,7 @@ use crate::{
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueType, error::CancelReason, message_totals::MessageTotals, name::Name},
+    model::{error::CancelReason, message_totals::MessageTotals, name::Name},
     runtime::waiter::Wake,
     session::{events::DeliveredFrom, unacked::DeliveryOrigin},
 };
@@ -45,16 +45,22 @@ impl ConsumerSink for ChannelSink {
         let Some(envelope) = message.take() else {
             return false;
         };
-        // The delivery is acknowledged now. The message was charged to the account before.
-        let refund = match &origin.account {
-            Some(account) if origin.auto_ack => Some((Arc::clone(account), envelope.size())),
-            _ => None,
-        };
-        let delivery = self.delivery(&mut state.ledger, origin, envelope, due);
+        let mut refund = None;
+        if origin.auto_ack {
+            // The delivery is acknowledged now. The message was charged to the account before.
+            origin.forget(&envelope);
+            let size = envelope.size();
+            let account = origin.account.as_ref();
+            refund = account.map(|account| (Arc::clone(account), size));
+        }
         if let Some(window) = &core.reading.window {
             window.add();
         }
-        effects.wake(state.send(Event::Delivery(delivery)));
+        let ChannelState { ledger, outlet, .. } = &mut *state;
+        let handle = || ledger.spare_handles.another(&origin);
+        let wake = outlet.send_deliveries(1, handle, |_| {});
+        effects.wake(wake);
+        ledger.arrive(origin, envelope, due);
         drop(state);
         if let Some((account, bytes)) = refund {
             let wakes = account.refund(bytes);
@@ -77,7 +83,7 @@ impl ConsumerSink for ChannelSink {
             return taken;
         }
         let ChannelState { ledger, outlet, .. } = &mut *state;
-        let mut send = outlet.sender();
+        let (mut of_run, mut count) = (None, 0);
         let unneeded = loop {
             let Some(origin) = ledger.spare_handles.take(&self.origin) else {
                 break None;
@@ -89,13 +95,20 @@ impl ConsumerSink for ChannelSink {
                 break ledger.spare_handles.keep(origin);
             };
             taken.add_message(envelope.size());
-            let delivery = self.delivery(ledger, origin, envelope, NEVER);
             if let Some(window) = &core.reading.window {
                 window.add();
             }
-            effects.wake(send(Event::Delivery(delivery)));
+            if of_run.is_none() {
+                of_run = Some(ledger.spare_handles.another(&origin));
+            }
+            ledger.arrive(origin, envelope, NEVER);
+            count += 1;
         };
-        drop(send);
+        if let Some(origin) = of_run {
+            let others = |wake| effects.wake(Some(wake));
+            let first = outlet.send_deliveries(count, || origin, others);
+            effects.wake(first);
+        }
         drop(state);
         drop(unneeded);
         taken
@@ -130,49 +143,6 @@ impl ConsumerSink for ChannelSink {
                 consumer_tag,
                 reason,
             }));
-        }
-    }
-}
-
-impl ChannelSink {
-    /// Makes a delivery of a message, with an entry in the ledger unless it is settled by that.
-    #[inline(always)]
-    fn delivery(
-        &self,
-        ledger: &mut Ledger,
-        origin: Arc<DeliveryOrigin>,
-        envelope: Envelope,
-        due: u64,
-    ) -> ChannelDelivery {
-        let mut envelope = envelope;
-        let delivery_tag = ledger.next_tag();
-        let mut shown = match origin.auto_ack {
-            true => {
-                origin.forget(&envelope);
-                Some(envelope)
-            }
-            false => {
-                let another = envelope.body().another();
-                let copy = another.map(|body| envelope.with_body(body));
-                let copy = copy.or_else(|| envelope.share().ok());
-                let handle = ledger.spare_handles.take(&self.origin);
-                let handle = handle.unwrap_or_else(|| Arc::clone(&origin));
-                ledger.enter(delivery_tag, handle, envelope, due);
-                copy
-            }
-        };
-        if let Some(envelope) = &mut shown {
-            match origin.queue.queue_type() {
-                QueueType::Classic => {}
-                QueueType::Quorum => envelope.show_counts(),
-                QueueType::Stream => envelope.show_offset(),
-            }
-        }
-        ChannelDelivery {
-            delivery_tag,
-            envelope: shown,
-            message_count: 0,
-            from: DeliveredFrom::Queue(origin),
         }
     }
 }

@@ -31,6 +31,16 @@ impl SpareHandles {
         }
     }
 
+    /// Another handle to this origin.
+    #[inline]
+    pub(super) fn another(&mut self, origin: &Arc<DeliveryOrigin>) -> Arc<DeliveryOrigin> {
+        match &self.0[..] {
+            [_, .., spare] if Arc::ptr_eq(spare, origin) => self.0.pop(),
+            _ => None,
+        }
+        .unwrap_or_else(|| Arc::clone(origin))
+    }
+
     #[cold]
     fn make(&mut self, origin: &Weak<DeliveryOrigin>) -> Option<Arc<DeliveryOrigin>> {
         let handle = origin.upgrade()?;

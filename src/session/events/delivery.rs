@@ -83,10 +83,14 @@ impl ChannelDelivery {
     }
 }
 
-/// A channel, which knows how many deliveries to its consumers are read.
+/// A channel, which has the deliveries to its consumers until they are read.
 pub(crate) trait DeliveryReader: Send + Sync {
     /// Notes that this thread has read deliveries. Runs user code (wakers).
     fn note_read(&self, deliveries: u64);
+
+    /// Makes the next deliveries that are in the stream of events and that no reader has taken
+    /// over. Takes the lock of the channel, and calls `each` under it.
+    fn open_deliveries(&self, count: usize, each: &mut dyn FnMut(ChannelDelivery));
 }
 
 impl DeliveryOrigin {
@@ -116,11 +120,23 @@ impl DeliveryOrigin {
         }
     }
 
+    /// Has the channel make the next deliveries that no reader has taken over.
+    pub(super) fn open_deliveries(&self, count: usize, mut each: impl FnMut(ChannelDelivery)) {
+        if let Some(channel) = &self.channel {
+            channel.open_deliveries(count, &mut each);
+        }
+    }
+
     /// Notes that this thread has read deliveries to a consumer of a channel. Runs user code
     /// (wakers).
     pub(super) fn note_read(&self, deliveries: u64) {
         if let Some(channel) = &self.channel {
             channel.note_read(deliveries);
+        }
+        if let Some((_, credit)) = &self.consumer
+            && credit.read(deliveries)
+        {
+            self.notify();
         }
     }
 }

@@ -4,6 +4,7 @@ mod closing;
 mod confirms;
 mod credit;
 mod direct_replies;
+mod late;
 mod methods;
 mod publish;
 mod streams;

@@ -8,6 +8,7 @@
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
 mod assigned;
+mod late;
 mod listed;
 mod overdue;
 mod paused;
@@ -55,6 +56,8 @@ pub(crate) struct Consumers {
     /// Whether a consumer leaves the turn order with the delivery that uses up its credit, as in
     /// RabbitMQ's quorum queues, and not only at the next one.
     leaves_at_once: bool,
+    /// Whether the messages of the queue leave in the order in which they came.
+    is_in_order: bool,
     /// Whether the queue is paused, so that all consumers are blocked.
     is_queue_paused: bool,
     count: u32,
@@ -370,9 +373,10 @@ impl Consumers {
     /// Whether the consumer has credit and its group is not suspended.
     #[inline]
     fn can_take(&mut self, id: ConsumerId) -> bool {
+        let may_be_late = self.may_notify_late();
         match self.slots.get_mut(id.slot as usize) {
             Some(Some((_, subscriber))) => {
-                !self.suspended.contains(subscriber.group) && subscriber.has_credit()
+                !self.suspended.contains(subscriber.group) && subscriber.has_credit(may_be_late)
             }
             _ => false,
         }
@@ -389,6 +393,7 @@ impl Consumers {
         now: u64,
         effects: &mut Effects,
     ) -> bool {
+        let may_be_late = self.may_notify_late();
         let Consumers {
             slots,
             suspended,
@@ -398,7 +403,7 @@ impl Consumers {
         let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
             return false;
         };
-        if suspended.contains(subscriber.group) || !subscriber.has_credit() {
+        if suspended.contains(subscriber.group) || !subscriber.has_credit(may_be_late) {
             return false;
         }
         let taken = subscriber.deliver(message, size, now, effects);
@@ -416,6 +421,7 @@ impl Consumers {
             return false;
         }
         let mut has_returned = false;
+        let may_be_late = self.may_notify_late();
         let Consumers {
             turns,
             slots,
@@ -431,7 +437,8 @@ impl Consumers {
                 Some(group) => group == subscriber.group,
                 None => !suspended.contains(subscriber.group),
             };
-            let returns = asked && subscriber.pause() == Pause::None && subscriber.has_credit();
+            let is_served = asked && subscriber.pause() == Pause::None;
+            let returns = is_served && subscriber.has_credit(may_be_late);
             if returns {
                 turns.join(*id, subscriber.priority);
                 has_returned = true;

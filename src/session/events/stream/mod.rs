@@ -5,8 +5,12 @@
 //!
 //! Readers take over all events that are there at once, and share them behind a lock of their own.
 //! So a reader meets a sender once for many events.
+//!
+//! The deliveries of a channel stay with the channel, and their number is here. The reader that
+//! takes them over has the channel make them. So a queue that delivers a message does not write the
+//! event, which would be in the cache of the reader.
 
-use std::{collections::VecDeque, mem, task::Poll};
+use std::{collections::VecDeque, mem, sync::Arc, task::Poll};
 
 use super::{BlockedReason, Confirm, Event};
 use crate::{
@@ -16,6 +20,7 @@ use crate::{
         sync::Mutex,
         waiter::{Ticket, WaitList, Waitable, Wake},
     },
+    session::unacked::DeliveryOrigin,
 };
 
 /// The capacity that a stream keeps when it is empty.
@@ -25,21 +30,35 @@ const IDLE: usize = 256;
 /// one. The fields between keep them on different cache lines.
 #[repr(C)]
 pub(crate) struct EventStream {
-    /// The first unread events, which the readers have taken over. Its lock comes before that of
-    /// the state.
-    front: Mutex<Sent>,
+    /// Its lock comes before those of the channels, and these before that of the state.
+    front: Mutex<Front>,
     time: Time,
     _apart: [u64; 6],
     state: Mutex<State>,
 }
 
+/// The first unread events, which the readers have taken over.
+#[derive(Default)]
+struct Front {
+    events: Events,
+    /// Empty, between two exchanges with the senders.
+    taken_over: VecDeque<(u16, Sent)>,
+}
+
 /// Events, each with the number of its channel.
-type Sent = VecDeque<(u16, Event)>;
+type Events = VecDeque<(u16, Event)>;
+
+/// What a channel has sent.
+enum Sent {
+    Event(Event),
+    /// Deliveries that the channel has, and one of their handles. There is at least one.
+    Deliveries(Arc<DeliveryOrigin>, usize),
+}
 
 #[derive(Default)]
 struct State {
-    /// The unread events behind those that the readers have taken over.
-    events: Sent,
+    /// Unread, behind the events that the readers have taken over.
+    sent: VecDeque<(u16, Sent)>,
     /// The publishes of the connection that wait for room.
     blocked: usize,
     ended: Option<CancelReason>,
@@ -53,14 +72,15 @@ impl State {
     /// Appends that the connection is blocked, or that it is no more. The one takes back the other,
     /// if that is the last event and is not read yet. So a connection without a reader keeps one at
     /// most. `front` has the unread events before those that are here.
-    fn alarm(&mut self, front: &mut Sent, event: Event) -> Option<Wake> {
-        let last = match self.events.is_empty() {
-            true => front,
-            false => &mut self.events,
-        };
-        match last.back() {
-            Some((CONNECTION, Event::Blocked { .. } | Event::Unblocked)) => {
-                last.pop_back();
+    fn alarm(&mut self, front: &mut Events, event: Event) -> Option<Wake> {
+        let is_alarm = |event: &Event| matches!(event, Event::Blocked { .. } | Event::Unblocked);
+        match (self.sent.back(), front.back()) {
+            (Some((CONNECTION, Sent::Event(last))), _) if is_alarm(last) => {
+                self.sent.pop_back();
+                None
+            }
+            (None, Some((CONNECTION, last))) if is_alarm(last) => {
+                front.pop_back();
                 None
             }
             _ => self.push(CONNECTION, event),
@@ -70,7 +90,13 @@ impl State {
     // An event is large. Inlined, it is moved once.
     #[inline(always)]
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
-        self.events.push_back((channel, event));
+        self.sent.push_back((channel, Sent::Event(event)));
+        self.next_reader()
+    }
+
+    /// A reader to be woken for one more event.
+    #[inline(always)]
+    fn next_reader(&mut self) -> Option<Wake> {
         match self.waiting.is_empty() {
             true => None,
             false => self.waiting.take_one(),
@@ -80,18 +106,34 @@ impl State {
 
 /// Gives back the memory of a backlog that was read. It comes before each exchange of buffers,
 /// since senders go on with that of the readers.
-fn trim(read: &mut Sent) {
+fn trim<T>(read: &mut VecDeque<T>) {
     if read.is_empty() && read.capacity() > IDLE {
         read.shrink_to(IDLE);
     }
 }
 
-/// Takes the first event.
-#[inline(always)]
-fn pop(front: &mut Sent) -> Option<(u16, Event)> {
-    let sent = front.pop_front()?;
-    trim(front);
-    Some(sent)
+impl Front {
+    /// Takes the first event.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<(u16, Event)> {
+        let event = self.events.pop_front()?;
+        trim(&mut self.events);
+        Some(event)
+    }
+
+    /// Makes the events that the readers have taken over. Takes the locks of the channels.
+    fn open(&mut self) {
+        for (number, sent) in self.taken_over.drain(..) {
+            match sent {
+                Sent::Event(event) => self.events.push_back((number, event)),
+                // This is not the last handle, since one of the deliveries has one.
+                Sent::Deliveries(origin, count) => origin.open_deliveries(count, |delivery| {
+                    self.events.push_back((number, Event::Delivery(delivery)));
+                }),
+            }
+        }
+        trim(&mut self.taken_over);
+    }
 }
 
 impl EventStream {
@@ -116,10 +158,28 @@ impl EventStream {
         self.state.lock().push(channel, event)
     }
 
-    /// As [`send`](Self::send) of many events. It has the lock of the stream until it is dropped.
-    pub(crate) fn sender(&self, channel: u16) -> impl FnMut(Event) -> Option<Wake> {
+    /// Appends deliveries that the channel has, with a handle to the origin of one of them. Returns
+    /// the first reader to be woken; `others` has those for the deliveries behind the first.
+    #[must_use = "woken after the lock of the channel is released"]
+    #[inline]
+    pub(crate) fn send_deliveries(
+        &self,
+        channel: u16,
+        count: usize,
+        origin: impl FnOnce() -> Arc<DeliveryOrigin>,
+        mut others: impl FnMut(Wake),
+    ) -> Option<Wake> {
         let mut state = self.state.lock();
-        move |event| state.push(channel, event)
+        match state.sent.back_mut() {
+            Some((last, Sent::Deliveries(_, before))) if *last == channel => *before += count,
+            _ => state
+                .sent
+                .push_back((channel, Sent::Deliveries(origin(), count))),
+        }
+        let first = state.next_reader()?;
+        let woken = (1..count).map_while(|_| state.next_reader());
+        woken.for_each(&mut others);
+        Some(first)
     }
 
     /// Appends the confirm of a message. If the last event is the confirm of an earlier message of
@@ -130,8 +190,8 @@ impl EventStream {
     #[must_use = "woken after the lock of the channel is released"]
     pub(crate) fn confirm(&self, channel: u16, confirm: Confirm, covers_all: bool) -> Option<Wake> {
         let mut state = self.state.lock();
-        match state.events.back_mut() {
-            Some((of, Event::Confirm(last)))
+        match state.sent.back_mut() {
+            Some((of, Sent::Event(Event::Confirm(last))))
                 if covers_all
                     && *of == channel
                     && last.outcome == confirm.outcome
@@ -152,7 +212,7 @@ impl EventStream {
         let mut state = self.state.lock();
         state.blocked += 1;
         match state.blocked {
-            1 => state.alarm(&mut front, Event::Blocked { reason }),
+            1 => state.alarm(&mut front.events, Event::Blocked { reason }),
             _ => None,
         }
     }
@@ -164,7 +224,7 @@ impl EventStream {
         let mut state = self.state.lock();
         state.blocked -= 1;
         match state.blocked {
-            0 => state.alarm(&mut front, Event::Unblocked),
+            0 => state.alarm(&mut front.events, Event::Unblocked),
             _ => None,
         }
     }
@@ -191,9 +251,10 @@ impl EventStream {
         let mut front = self.front.lock();
         let mut state = self.state.lock();
         if is_loss(&event) {
-            for unread in [&mut *front, &mut state.events] {
-                unread.retain(|(_, unread)| !is_loss(unread) && !is_return(unread));
-            }
+            let stays = |unread: &Event| !is_loss(unread) && !is_return(unread);
+            front.events.retain(|(_, unread)| stays(unread));
+            let stays = |sent: &Sent| !matches!(sent, Sent::Event(unread) if !stays(unread));
+            state.sent.retain(|(_, unread)| stays(unread));
         }
         state.push(CONNECTION, event)
     }
@@ -212,45 +273,45 @@ impl EventStream {
         most: usize,
         mut seen: impl FnMut(&Event),
     ) -> usize {
-        let mut move_some = |front: &mut Sent, most: usize| {
-            let count = front.len().min(most);
-            let events = front.drain(..count);
+        let mut move_some = |events: &mut Events, most: usize| {
+            let count = events.len().min(most);
+            let events = events.drain(..count);
             into.extend(events.inspect(|(_, event)| seen(event)).map(E::from));
             count
         };
         let mut front = self.front.lock();
-        let mut drained = move_some(&mut front, most);
+        let mut drained = move_some(&mut front.events, most);
         if drained < most && self.advance(&mut front) {
-            drained += move_some(&mut front, most - drained);
+            drained += move_some(&mut front.events, most - drained);
         }
-        trim(&mut front);
+        trim(&mut front.events);
         drained
     }
 
     /// Gives the first unread events to `run`, which is empty: those that the readers have taken
     /// over, or else all that were sent since. It gives none if there are none.
     #[cfg(feature = "amqp")]
-    pub(super) fn take_run(&self, run: &mut Sent) {
+    pub(super) fn take_run(&self, run: &mut Events) {
         trim(run);
         let mut front = self.front.lock();
-        match front.is_empty() {
-            true => mem::swap(&mut self.state.lock().events, run),
-            false => mem::swap(&mut *front, run),
+        if !front.events.is_empty() || self.advance(&mut front) {
+            mem::swap(&mut front.events, run);
         }
     }
 
-    /// Takes the events that were sent over for the readers, who have read all before. `false` if
-    /// there are none.
-    fn advance(&self, front: &mut Sent) -> bool {
-        trim(front);
-        mem::swap(&mut self.state.lock().events, front);
-        !front.is_empty()
+    /// Takes over what was sent for the readers, who have read all before. `false` if there is
+    /// nothing.
+    fn advance(&self, front: &mut Front) -> bool {
+        trim(&mut front.events);
+        mem::swap(&mut self.state.lock().sent, &mut front.taken_over);
+        front.open();
+        !front.events.is_empty()
     }
 
     /// The next event, if the readers have taken it over already.
     #[inline(always)]
     pub(super) fn next_taken_over(&self) -> Option<(u16, Event)> {
-        pop(&mut self.front.lock())
+        self.front.lock().pop()
     }
 
     /// Ends the stream: no event follows those that it has. Returns the readers to be woken.
@@ -264,39 +325,77 @@ impl EventStream {
     /// Takes out the unread events of a channel that is closed, since another channel may get its
     /// number. They hold payloads, which run user code when they are dropped.
     #[must_use = "dropped without a lock"]
-    pub(crate) fn take_of(&self, channel: u16) -> Vec<Event> {
+    pub(crate) fn take_of(&self, channel: u16) -> Unread {
         let mut front = self.front.lock();
         let mut state = self.state.lock();
-        let mut taken = take_of(channel, &mut front);
-        taken.append(&mut take_of(channel, &mut state.events));
-        taken
+        Unread {
+            events: take_of(channel, &mut front.events),
+            sent: take_of(channel, &mut state.sent),
+        }
     }
 
     /// Takes out all unread events, since no reader is left.
     #[must_use = "dropped without a lock"]
-    pub(super) fn take_all(&self) -> [Sent; 2] {
+    pub(super) fn take_all(&self) -> Unread {
         let mut front = self.front.lock();
         let mut state = self.state.lock();
-        [mem::take(&mut *front), mem::take(&mut state.events)]
+        Unread {
+            events: mem::take(&mut front.events),
+            sent: mem::take(&mut state.sent),
+        }
     }
 
     /// The number of unread events.
     pub(super) fn len(&self) -> usize {
         let front = self.front.lock();
-        front.len() + self.state.lock().events.len()
+        let state = self.state.lock();
+        let sent = state.sent.iter().map(|(_, sent)| sent.events());
+        front.events.len() + sent.sum::<usize>()
     }
 }
 
-/// Takes out the events of a channel.
-fn take_of(channel: u16, events: &mut Sent) -> Vec<Event> {
-    if events.iter().all(|(of, _)| *of != channel) {
-        return Vec::new();
+impl Sent {
+    /// How many events it stands for.
+    fn events(&self) -> usize {
+        match self {
+            Sent::Event(_) => 1,
+            Sent::Deliveries(_, count) => *count,
+        }
     }
-    let (own, others): (Vec<_>, Vec<_>) = mem::take(events)
+}
+
+/// Events that no reader will get.
+///
+/// # If dropped
+/// Their deliveries are dropped. Runs user code, and takes the locks of the channels.
+#[derive(Default)]
+pub(crate) struct Unread {
+    events: Events,
+    sent: VecDeque<(u16, Sent)>,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.events.clear();
+        for (_, sent) in self.sent.drain(..) {
+            if let Sent::Deliveries(origin, count) = sent {
+                let mut unread = Vec::with_capacity(count);
+                origin.open_deliveries(count, |delivery| unread.push(delivery));
+            }
+        }
+    }
+}
+
+/// Takes out what is of a channel.
+fn take_of<T>(channel: u16, events: &mut VecDeque<(u16, T)>) -> VecDeque<(u16, T)> {
+    if events.iter().all(|(of, _)| *of != channel) {
+        return VecDeque::new();
+    }
+    let (own, others) = mem::take(events)
         .into_iter()
         .partition(|(of, _)| *of == channel);
-    *events = others.into();
-    own.into_iter().map(|(_, event)| event).collect()
+    *events = others;
+    own
 }
 
 impl Waitable for EventStream {
@@ -304,11 +403,13 @@ impl Waitable for EventStream {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         let mut front = self.front.lock();
-        if front.is_empty() {
-            trim(&mut front);
+        loop {
+            if let Some(event) = front.pop() {
+                return Poll::Ready(Ok(event));
+            }
+            trim(&mut front.events);
             let mut state = self.state.lock();
-            mem::swap(&mut state.events, &mut *front);
-            if front.is_empty() {
+            if state.sent.is_empty() {
                 if let Some(reason) = state.ended {
                     return Poll::Ready(Err(reason));
                 }
@@ -317,10 +418,9 @@ impl Waitable for EventStream {
                 }
                 return Poll::Pending;
             }
-        }
-        match pop(&mut front) {
-            Some(sent) => Poll::Ready(Ok(sent)),
-            None => Poll::Pending,
+            mem::swap(&mut state.sent, &mut front.taken_over);
+            drop(state);
+            front.open();
         }
     }
 

@@ -1,0 +1,262 @@
+//! A consumer of a channel that has unread deliveries notifies its queue late of acknowledgements.
+//! Each operation finds the queue as if it had been notified of each one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use leveret::{
+    Broker, Channel, Properties, Queue, Requeue, Result,
+    channel::{
+        AckMode, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope,
+    },
+};
+use proptest::prelude::*;
+
+use crate::common::{cases, channel_of};
+
+#[derive(Clone, Debug)]
+enum Op {
+    Publish(u8),
+    /// Reads as many deliveries.
+    Read(u8),
+    /// Acknowledges the delivery at this place among the unsettled ones that are read.
+    Ack(u8),
+    AckUpTo(u8),
+    /// Gives a delivery back.
+    Requeue(u8),
+    /// Counts, and gives all of them back. Those that are not counted may not be here yet.
+    Recover,
+    /// Another channel takes a message.
+    Get,
+    Count,
+    Purge,
+    /// Another channel subscribes and cancels at once. It may hold one message.
+    Visit,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        6 => (1..6_u8).prop_map(Op::Publish),
+        5 => (1..6_u8).prop_map(Op::Read),
+        12 => any::<u8>().prop_map(Op::Ack),
+        2 => any::<u8>().prop_map(Op::AckUpTo),
+        2 => any::<u8>().prop_map(Op::Requeue),
+        1 => Just(Op::Recover),
+        1 => Just(Op::Get),
+        1 => Just(Op::Count),
+        1 => Just(Op::Purge),
+        1 => Just(Op::Visit),
+    ];
+    proptest::collection::vec(op, 0..80)
+}
+
+/// A queue with one consumer, which gets each message as soon as its credit allows.
+#[derive(Default)]
+struct Model {
+    prefetch: usize,
+    published: u32,
+    ready: VecDeque<u32>,
+    unsettled: BTreeMap<u64, u32>,
+    unread: VecDeque<(u64, u32)>,
+    last_tag: u64,
+}
+
+impl Model {
+    fn deliver(&mut self) {
+        while self.unsettled.len() < self.prefetch
+            && let Some(message) = self.ready.pop_front()
+        {
+            self.last_tag += 1;
+            self.unsettled.insert(self.last_tag, message);
+            self.unread.push_back((self.last_tag, message));
+        }
+    }
+
+    /// A client knows the tags that it has read.
+    fn tag_at(&self, place: u8) -> Option<u64> {
+        let first_unread = self.unread.front().map_or(u64::MAX, |(tag, _)| *tag);
+        let known: Vec<u64> = self
+            .unsettled
+            .range(..first_unread)
+            .map(|(tag, _)| *tag)
+            .collect();
+        known.get(usize::from(place) % known.len().max(1)).copied()
+    }
+
+    fn give_back(&mut self, messages: impl IntoIterator<Item = u32>) {
+        self.ready.extend(messages);
+        self.ready.make_contiguous().sort_unstable();
+    }
+}
+
+fn publish(channel: &Channel, number: u32, priority: u8) -> Result {
+    let properties = Properties::new().priority(priority);
+    let body = number.to_string();
+    channel.basic_publish("", "q", body, properties, PublishOptions::new())?;
+    Ok(())
+}
+
+fn number(event: Event) -> (u64, u32) {
+    match event {
+        Event::Delivery(delivery) => {
+            let body = delivery.body().unwrap();
+            (
+                delivery.delivery_tag(),
+                body.as_str().unwrap().parse().unwrap(),
+            )
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn consuming(broker: &Broker, queue: &Queue, prefetch: u16) -> Result<Channel> {
+    let channel = channel_of(broker)?;
+    channel.queue_declare(queue)?;
+    channel.basic_qos(0, prefetch, QosScope::Consumer)?;
+    channel.basic_consume("q", ConsumeOptions::new())?;
+    Ok(channel)
+}
+
+fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
+    let broker = Broker::new();
+    let theirs = consuming(&broker, &Queue::new("q"), prefetch).unwrap();
+    let ours = channel_of(&broker).unwrap();
+    let events = theirs.events();
+    let mut model = Model {
+        prefetch: prefetch.into(),
+        ..Model::default()
+    };
+    for op in ops {
+        match op {
+            Op::Publish(count) => {
+                for _ in 0..count {
+                    publish(&ours, model.published, 0).unwrap();
+                    model.ready.push_back(model.published);
+                    model.published += 1;
+                }
+            }
+            Op::Read(count) => {
+                for _ in 0..count {
+                    let read = events.try_recv().ok().map(number);
+                    prop_assert_eq!(read, model.unread.pop_front());
+                }
+            }
+            Op::Ack(place) => {
+                if let Some(tag) = model.tag_at(place) {
+                    theirs.basic_ack(tag, Multiple::No).unwrap();
+                    model.unsettled.remove(&tag);
+                }
+            }
+            Op::AckUpTo(place) => {
+                if let Some(tag) = model.tag_at(place) {
+                    theirs.basic_ack(tag, Multiple::Yes).unwrap();
+                    model.unsettled = model.unsettled.split_off(&(tag + 1));
+                }
+            }
+            Op::Requeue(place) => {
+                if let Some(tag) = model.tag_at(place) {
+                    theirs.basic_nack(tag, Multiple::No, Requeue::Yes).unwrap();
+                    let message = model.unsettled.remove(&tag);
+                    model.give_back(message);
+                }
+            }
+            Op::Recover => {
+                theirs.queue_declare_passive("q").unwrap();
+                theirs.basic_recover(Requeue::Yes).unwrap();
+                let all = std::mem::take(&mut model.unsettled);
+                model.give_back(all.into_values());
+            }
+            Op::Get => {
+                let got = ours.basic_get("q", AckMode::Auto).unwrap();
+                let got = got.map(|got| got.body().unwrap().as_str().unwrap().parse().unwrap());
+                prop_assert_eq!(got, model.ready.pop_front());
+            }
+            Op::Count => {
+                let counts = ours.queue_declare_passive("q").unwrap();
+                prop_assert_eq!(counts.message_count as usize, model.ready.len());
+            }
+            Op::Purge => {
+                let purged = ours.queue_purge("q").unwrap();
+                prop_assert_eq!(purged as usize, model.ready.len());
+                model.ready.clear();
+            }
+            Op::Visit => {
+                let visitor = channel_of(&broker).unwrap();
+                visitor.basic_qos(0, 1, QosScope::Consumer).unwrap();
+                visitor.basic_consume("q", ConsumeOptions::new()).unwrap();
+                let got = visitor.events().try_recv().ok().map(number);
+                prop_assert_eq!(got.map(|(_, it)| it), model.ready.pop_front());
+                visitor.close().unwrap();
+                model.give_back(got.map(|(_, it)| it));
+            }
+        }
+        model.deliver();
+    }
+    let rest: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
+        .map(number)
+        .collect();
+    prop_assert_eq!(rest, Vec::from(model.unread));
+    let deleted = theirs.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap();
+    prop_assert_eq!(deleted as usize, model.ready.len());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases())]
+    #[test]
+    fn every_operation_finds_the_queue_as_if_it_had_been_told_of_each_acknowledgement(
+        ops in ops(),
+        prefetch in 1..9_u16,
+    ) {
+        check(ops, prefetch)?;
+    }
+}
+
+/// The numbers of the deliveries that are there.
+fn read_all(channel: &Channel) -> Vec<u32> {
+    let events = channel.events();
+    let read = std::iter::from_fn(|| events.try_recv().ok());
+    read.map(|event| number(event).1).collect()
+}
+
+#[test]
+fn a_consumer_gets_the_messages_it_has_a_right_to_before_another_one_subscribes() -> Result {
+    let broker = Broker::new();
+    let (theirs, other) = (
+        consuming(&broker, &Queue::new("q"), 8)?,
+        channel_of(&broker)?,
+    );
+    for number in 0..20 {
+        publish(&other, number, 0)?;
+    }
+    for tag in 1..=3 {
+        theirs.basic_ack(tag, Multiple::No)?;
+    }
+    other.basic_consume("q", ConsumeOptions::new())?;
+    assert_eq!(read_all(&other), (11..20).collect::<Vec<_>>());
+    // From now on it gets one at once for each that it acknowledges, in turn with the other.
+    publish(&other, 20, 0)?;
+    assert_eq!(read_all(&other), [20]);
+    theirs.basic_ack(4, Multiple::No)?;
+    publish(&other, 21, 0)?;
+    publish(&other, 22, 0)?;
+    assert_eq!(read_all(&other).len(), 1);
+    assert_eq!(read_all(&theirs).len(), 12);
+    Ok(())
+}
+
+#[test]
+fn a_message_of_higher_priority_does_not_overtake_one_that_the_consumer_has_a_right_to() -> Result {
+    let broker = Broker::new();
+    let theirs = consuming(&broker, &Queue::new("q").max_priority(9), 4)?;
+    let ours = channel_of(&broker)?;
+    for number in 0..6 {
+        publish(&ours, number, 0)?;
+    }
+    theirs.basic_ack(1, Multiple::No)?;
+    publish(&ours, 6, 9)?;
+    for tag in 2..=3 {
+        theirs.basic_ack(tag, Multiple::No)?;
+    }
+    assert_eq!(read_all(&theirs), [0, 1, 2, 3, 4, 6, 5]);
+    Ok(())
+}
