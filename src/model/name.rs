@@ -190,32 +190,38 @@ impl Ord for Name {
 }
 
 impl PartialEq<str> for Name {
+    // Two empty texts are not compared as memory. They have no address, and on processors with
+    // AVX-512 a `memcmp` that looks there takes 100 ns.
+    #[inline]
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        match &self.0 {
+            None => other.is_empty(),
+            Some(name) => **name == *other,
+        }
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        *self == **other
     }
 }
 
 impl PartialEq<String> for Name {
     fn eq(&self, other: &String) -> bool {
-        self.as_str() == other
+        *self == **other
     }
 }
 
 impl PartialEq<Name> for str {
     fn eq(&self, other: &Name) -> bool {
-        self == other.as_str()
+        *other == *self
     }
 }
 
 impl PartialEq<Name> for &str {
     fn eq(&self, other: &Name) -> bool {
-        *self == other.as_str()
+        *other == **self
     }
 }
 

@@ -30,8 +30,14 @@ const TRACED: u8 = 8;
 /// A message that the consumer has in its run may expire there.
 const EXPIRES: u8 = 16;
 
+/// A channel has other consumers too, and is never served late.
+const AT_ONCE: u8 = 32;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
+
+/// A notification is requested when everything is read, however much is settled before.
+const NOTIFY_WHEN_READ: u64 = NO_NOTIFY - 1;
 
 /// The half of the credit that the holders of deliveries write. There is one for each consumer,
 /// shared with its deliveries.
@@ -62,11 +68,11 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// The value of `read` at which the queue must be notified, if it must be at `notify_at`.
+    /// The value of `read` at which the queue must be notified, if a notification is requested.
     /// Written under the queue's lock, read by readers.
     notify_at_read: AtomicU32,
-    /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED` and [`EXPIRES`], or 0. A receiver finds all in
-    /// one look.
+    /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED`, [`EXPIRES`] and [`AT_ONCE`], or 0. A receiver
+    /// finds all in one look.
     marks: AtomicU8,
 }
 
@@ -129,21 +135,35 @@ impl Credit {
         self.settled.load(SeqCst)
     }
 
-    /// As [`arm_notify`](Self::arm_notify) for a consumer of a channel: when `late` deliveries are
-    /// settled, or when all of the `handed` ones are read. If they are already, when `at` are
-    /// settled.
-    pub(crate) fn arm_late_notify(&self, at: u64, late: u64, handed: u64) -> u64 {
-        self.notify_at_read.store(handed as u32, SeqCst);
-        // Pairs with `read`, as `settle` does.
-        self.notify_at.store(late, SeqCst);
-        match self.read.load(SeqCst) == handed as u32 {
-            true => self.arm_notify(at),
-            false => self.settled.load(SeqCst),
+    /// Requests a notification when the readers of a channel have read all of the `handed`
+    /// deliveries. `false` if they have already; no notification comes then.
+    #[inline]
+    pub(crate) fn waits_for_readers(&self, handed: u64) -> bool {
+        if self.read.load(SeqCst) == handed as u32 || self.marks.load(SeqCst) & AT_ONCE != 0 {
+            return false;
         }
+        self.notify_at_read.store(handed as u32, SeqCst);
+        // Pairs with `read`, as `arm_notify` does with `settle`.
+        self.notify_at.store(NOTIFY_WHEN_READ, SeqCst);
+        if self.read.load(SeqCst) != handed as u32 {
+            return true;
+        }
+        self.disarm_notify();
+        false
     }
 
-    /// Counts deliveries to a channel as read. `true` if the queue must be notified: they were the
-    /// last ones, and it was to be notified late.
+    /// From now on the consumer is not served late.
+    pub(crate) fn serve_at_once(&self) {
+        self.marks.fetch_or(AT_ONCE, SeqCst);
+    }
+
+    /// Whether the queue waits for the readers of a channel.
+    pub(crate) fn is_waiting_for_readers(&self) -> bool {
+        self.notify_at.load(SeqCst) == NOTIFY_WHEN_READ
+    }
+
+    /// Counts deliveries to a channel as read. `true` if the queue must be notified: it waits for
+    /// the last of them.
     #[must_use]
     pub(crate) fn read(&self, deliveries: u64) -> bool {
         let before = self.read.fetch_add(deliveries as u32, SeqCst);

@@ -1,22 +1,31 @@
-//! Settlements of which the queue is not notified at once.
+//! Channels that a queue serves late.
 //!
-//! A queue is notified of settlements when the consumer has no credit left. The credit that one
-//! settlement gives is worth one message, and to hand over one message costs nearly as much as to
-//! hand over a hundred. So a consumer that still has something to read notifies the queue late, of
-//! many settlements at once, or when it has read everything.
+//! To hand over one message costs nearly as much as to hand over a hundred. So a channel that still
+//! has something to read gets nothing more. When it has read everything, it gets as many messages
+//! as its credit allows at once. A publisher meanwhile meets nothing but the queue.
 //!
-//! Operations on the queue apply these settlements first, all but a publish. So they find the queue
-//! as if it had been notified of each one.
+//! It makes no other difference. The queue has no other consumer, nor has the channel, and messages
+//! do not overtake one another. Every operation on the queue but a publish first serves the
+//! channel. So it finds the queue as if each message had been handed over as soon as possible.
+//!
+//! In the same way an operation applies the settlements of a typed consumer, which notifies its
+//! queue when it needs more messages.
 
 use super::{
-    consumer_state::{ConsumerState, DeliveryTarget, RUN},
+    consumer_state::{ConsumerState, DeliveryTarget},
     effects::Effects,
     state::QueueState,
 };
 
 impl QueueState {
-    /// Applies settlements that did not notify the queue, and serves consumers with new credit.
+    /// Applies settlements that did not notify the queue, and serves all consumers with credit.
     pub(super) fn apply_settlements(&mut self, now: u64, effects: &mut Effects) {
+        let was_late = self.consumers.allow_late(false);
+        self.serve_by_credit(now, effects);
+        self.consumers.allow_late(was_late);
+    }
+
+    fn serve_by_credit(&mut self, now: u64, effects: &mut Effects) {
         if !self.consumers.reconsider(None) {
             return;
         }
@@ -32,42 +41,45 @@ impl QueueState {
         self.wake_idle_waiters(effects);
     }
 
-    /// Applies the settlements of a channel, if that may be late.
+    /// Serves a channel that may be served late.
     #[inline]
-    pub(crate) fn apply_late_settlements(&mut self, now: u64, effects: &mut Effects) {
-        if self.consumers.may_have_late_settlements() {
+    pub(crate) fn serve_late_channel(&mut self, now: u64, effects: &mut Effects) {
+        if self.consumers.may_have_late_channel() {
             self.apply_settlements(now, effects);
         }
     }
 }
 
 impl ConsumerState {
-    /// Whether it is a consumer of a channel.
-    pub(super) fn is_of_channel(&self) -> bool {
-        matches!(self.target, DeliveryTarget::Push(_))
+    /// Whether it may be served late: it is one of a channel, and settles its deliveries.
+    #[inline]
+    pub(super) fn may_be_late(&self) -> bool {
+        matches!(self.target, DeliveryTarget::Push(_)) && !self.auto_ack
     }
 
-    /// Whether the consumer may take one more message. If not, the queue is notified of its
-    /// settlements. A channel may notify it late if `may_be_late` says so.
+    /// Whether the consumer may take one more message. If not, the queue is notified when it may.
+    /// A channel with unread deliveries may take none if it `may_be_late`.
     #[inline]
     pub(super) fn has_credit(&mut self, may_be_late: bool) -> bool {
-        self.prefetch == 0 || self.delivered.available > 0 || self.refresh(may_be_late)
+        if may_be_late
+            && self.may_be_late()
+            && self
+                .credit
+                .waits_for_readers(self.delivered.totals.messages)
+        {
+            return false;
+        }
+        self.prefetch == 0 || self.delivered.available > 0 || self.refresh()
     }
 
     /// Adds the settlements since the last time. If that gives no credit, requests a notification.
-    fn refresh(&mut self, may_be_late: bool) -> bool {
+    fn refresh(&mut self) -> bool {
         let (handed, prefetch) = (self.delivered.totals.messages, u64::from(self.prefetch));
         let left = |settled| prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
         self.delivered.available = left(self.credit.settled_messages());
         if self.delivered.available == 0 {
-            let at = |settlements: u64| (handed + settlements).saturating_sub(prefetch);
-            self.delivered.available = left(match &self.target {
-                DeliveryTarget::Push(_) if may_be_late => {
-                    let late = (prefetch / 2).clamp(1, RUN.into());
-                    self.credit.arm_late_notify(at(1), at(late), handed)
-                }
-                _ => self.credit.arm_notify(at(self.notify_interval())),
-            });
+            let at = (handed + self.notify_interval()).saturating_sub(prefetch);
+            self.delivered.available = left(self.credit.arm_notify(at));
         }
         if self.delivered.available > 0 {
             self.credit.disarm_notify();
@@ -77,9 +89,9 @@ impl ConsumerState {
 
     /// After how many settlements the queue is notified.
     ///
-    /// A channel notifies it of each one, unless it may be late, and so does a receiver that waits.
-    /// A receiver that still has a run calls `checkout` after its end and takes the ready messages
-    /// as one run.
+    /// A channel notifies it of each one, as AMQP requires, and so does a receiver that waits. A
+    /// receiver that still has a run calls `checkout` after its end and takes the ready messages as
+    /// one run.
     fn notify_interval(&self) -> u64 {
         match &self.target {
             DeliveryTarget::Inbox(inbox) if !inbox.wants_more && inbox.waiting.is_empty() => {

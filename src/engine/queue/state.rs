@@ -91,7 +91,7 @@ impl QueueState {
             consumers.leave_at_once();
         }
         if kind.is_classic() && settings.max_priority.is_none() {
-            consumers.note_order();
+            consumers.allow_late(true);
         }
         let mut state = QueueState {
             account,

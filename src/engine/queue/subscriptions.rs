@@ -38,12 +38,12 @@ impl QueueState {
             ..request
         };
         self.had_consumer = true;
-        self.apply_late_settlements(now, effects);
+        self.serve_late_channel(now, effects);
         let reading = request.reading.clone();
         self.announce_consumer(&request, effects);
         let id = self.consumers.add(request, target);
         if self.consumers.len() == 2 {
-            // From now on a channel that was alone notifies the queue of each settlement.
+            // From now on a channel that was alone is served at once.
             self.consumers.reconsider(None);
         }
         self.note_selective();

@@ -269,7 +269,7 @@ impl QueueState {
         if self.is_deleted() {
             return;
         }
-        self.apply_late_settlements(now, effects);
+        self.serve_late_channel(now, effects);
         while let Some((key, first)) = self.timing.delayed.pop_due(now) {
             self.tally.rare().again_ready += 1;
             match first.returning {

@@ -277,7 +277,7 @@ impl VirtualHost {
         let queue = self.read_topology(|topology| topology.queue(&name));
         // The messages that its consumer has a right to are not counted.
         if let Some(queue) = queue {
-            self.with_queue(&queue, |_, _, _| {});
+            self.serve_late_channel(&queue);
         }
         let mut topology = self.topology.write();
         self.check_up()?;

@@ -87,11 +87,16 @@ impl VirtualHost {
             now = self.nanos();
             state = queue.lock();
         }
-        state.apply_late_settlements(now, &mut effects);
+        state.serve_late_channel(now, &mut effects);
         let done = operation(&mut state, now, &mut effects);
         drop(state);
         self.run_effects(queue, effects);
         done
+    }
+
+    /// Hands over what a channel that is served late has a right to, as each operation does.
+    pub(crate) fn serve_late_channel(self: &Arc<Self>, queue: &Arc<QueueCore>) {
+        self.with_queue(queue, |_, _, _| {});
     }
 
     /// Carries out the effects of an operation on `queue`. Must be called without any lock held.

@@ -397,12 +397,6 @@ impl Address {
     pub(crate) fn is_inline(&self) -> bool {
         self.extra.is_none()
     }
-
-    /// The routing key.
-    #[inline]
-    pub(crate) fn routing_key(&self) -> &str {
-        Envelope::key_text(&self.key, self.extra.as_ref())
-    }
 }
 
 /// A routing key of at most 15 bytes.

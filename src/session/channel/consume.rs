@@ -150,6 +150,9 @@ impl Channel {
                 if let Some(slot) = state.ledger.consumers.get_mut(&tag) {
                     *slot = ConsumerSlot::Consumer(Arc::clone(origin));
                 }
+                if state.has_several_consumers() {
+                    state.serve_all_at_once();
+                }
             }
             Err(_) => {
                 state.ledger.consumers.remove(&tag);
@@ -226,6 +229,11 @@ impl Channel {
             .ledger
             .consumers
             .insert(tag.clone(), ConsumerSlot::Reserved);
+        if state.has_several_consumers() {
+            state.serve_all_at_once();
+            drop(state);
+            core.serve_consumers();
+        }
         Ok(tag)
     }
 
@@ -248,6 +256,9 @@ impl Channel {
             queue.set_timed();
         }
         let credit = Arc::new(Credit::new(0));
+        if core.lock().has_several_consumers() {
+            credit.serve_at_once();
+        }
         // Asked again when it has started: a tap that comes meanwhile does not find it.
         credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
@@ -413,6 +424,8 @@ impl Channel {
             }
         };
         core.note_receiver();
+        // Their tags come before that of this one.
+        core.serve_consumers();
         let on_get = match ack {
             AckMode::Auto => OnGet::Acknowledge,
             AckMode::Manual => OnGet::KeepUnacked,
@@ -442,10 +455,12 @@ impl Channel {
                 envelope.show_counts();
             }
             let delivery = ChannelDelivery {
-                from: DeliveredFrom::Queue(Arc::clone(&origin)),
+                from: DeliveredFrom::Queue {
+                    left: u32::try_from(left).unwrap_or(u32::MAX),
+                    origin: Arc::clone(&origin),
+                },
                 delivery_tag,
                 envelope: shown,
-                message_count: left as u64,
             };
             (Ok(delivery), on_get)
         });

@@ -152,8 +152,10 @@ impl Ledger {
         Some(ChannelDelivery {
             delivery_tag: tag,
             envelope: shown,
-            message_count: 0,
-            from: DeliveredFrom::Queue(from),
+            from: DeliveredFrom::Queue {
+                left: 0,
+                origin: from,
+            },
         })
     }
 

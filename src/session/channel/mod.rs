@@ -144,6 +144,22 @@ impl ChannelState {
         tx.has_settlements() || !self.ledger.is_empty()
     }
 
+    /// Whether the channel has several consumers, the one for replies among them. Then the order of
+    /// the deliveries to different consumers shows when each was made.
+    fn has_several_consumers(&self) -> bool {
+        self.ledger.consumers.len() + usize::from(self.replies_to.is_some()) > 1
+    }
+
+    /// From now on no consumer of the channel is served late.
+    fn serve_all_at_once(&self) {
+        let consumers = self.ledger.consumers.values();
+        for origin in consumers.filter_map(ConsumerSlot::as_origin) {
+            if let Some((_, credit)) = &origin.consumer {
+                credit.serve_at_once();
+            }
+        }
+    }
+
     /// Takes the messages back that a consumer has not settled in time, and returns when its next
     /// delivery is due. The settlements of a transaction count after its commit.
     fn take_overdue(&mut self, origin: &Arc<DeliveryOrigin>, now: u64) -> (Vec<Envelope>, u64) {
@@ -219,6 +235,7 @@ impl ChannelCore {
     /// critical section for each queue. Waiters for confirms are woken, and a transaction that is
     /// not committed is dropped.
     pub(crate) fn close(&self, reason: CancelReason) {
+        self.serve_consumers();
         let mut state = self.lock();
         if state.closed.is_some() {
             return;
@@ -268,6 +285,23 @@ impl ChannelCore {
             wake.wake();
         }
         drop((forgotten, unread, spare_handles));
+    }
+
+    /// Has the queues hand over all that the consumers of the channel have a right to.
+    fn serve_consumers(&self) {
+        let state = self.lock();
+        if state.ledger.consumers.is_empty() {
+            return;
+        }
+        let consumers = state.ledger.consumers.values();
+        let queues: Vec<_> = consumers
+            .filter_map(ConsumerSlot::as_origin)
+            .map(|origin| Arc::clone(&origin.queue))
+            .collect();
+        drop(state);
+        for queue in &queues {
+            self.vhost().serve_late_channel(queue);
+        }
     }
 
     /// Makes a typed consumer end with this channel.
@@ -369,6 +403,7 @@ impl Member for ChannelCore {
     }
 
     fn view(&self) -> ChannelView {
+        self.serve_consumers();
         let window = self.reading.window.as_ref().map(Window::view);
         let (window, unread) = window.unwrap_or_default();
         let state = self.lock();
@@ -401,6 +436,13 @@ impl Member for ChannelCore {
 }
 
 impl ConsumerSlot {
+    fn as_origin(&self) -> Option<&Arc<DeliveryOrigin>> {
+        match self {
+            ConsumerSlot::Reserved => None,
+            ConsumerSlot::Consumer(origin) => Some(origin),
+        }
+    }
+
     fn origin(self) -> Option<Arc<DeliveryOrigin>> {
         match self {
             ConsumerSlot::Reserved => None,

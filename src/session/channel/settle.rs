@@ -287,7 +287,14 @@ impl Channel {
             Multiple::Yes => Tags::UpTo(tag),
             Multiple::No => Tags::One(tag),
         };
-        self.settle_now(tags, how)
+        match self.settle_now(tags, how) {
+            // The delivery may not be here yet, since the channel is served late.
+            Err(Error::PreconditionFailed(_)) => {
+                self.core().serve_consumers();
+                self.settle_now(tags, how)
+            }
+            settled => settled,
+        }
     }
 
     /// As [`basic_ack`](Self::basic_ack) of one delivery. But a queue that waits for it is not
@@ -300,6 +307,9 @@ impl Channel {
     }
 
     fn settle_now(&self, tags: Tags, how: Settlement) -> Result {
+        if let Tags::UpTo(0) = tags {
+            self.core().serve_consumers();
+        }
         self.settle_tags(tags, how, &mut Awaiting::default(), Told::Now)
     }
 
@@ -400,6 +410,7 @@ impl Channel {
             return Err(Error::recover_without_requeue());
         }
         let core = self.core();
+        core.serve_consumers();
         let mut state = core.open()?;
         let taken = state.ledger.take_all();
         let relieved = state.ledger.release(entries(&taken));

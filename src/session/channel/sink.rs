@@ -11,7 +11,10 @@ use crate::{
     message::envelope::{Envelope, NEVER},
     model::{error::CancelReason, message_totals::MessageTotals, name::Name},
     runtime::waiter::Wake,
-    session::{events::DeliveredFrom, unacked::DeliveryOrigin},
+    session::{
+        events::{DeliveredFrom, ReplyOrigin},
+        unacked::DeliveryOrigin,
+    },
 };
 
 /// The sink of one consumer of a channel.
@@ -169,13 +172,12 @@ impl Requester for ChannelCore {
             _ => return Err(envelope),
         };
         let delivery = ChannelDelivery {
-            from: DeliveredFrom::Reply {
+            from: DeliveredFrom::Reply(Box::new(ReplyOrigin {
                 vhost: Arc::clone(self.vhost()),
                 consumer_tag,
-            },
+            })),
             delivery_tag: state.ledger.next_tag(),
             envelope: Some(envelope),
-            message_count: 0,
         };
         Ok(state.send(Event::Delivery(delivery)))
     }

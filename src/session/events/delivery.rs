@@ -50,19 +50,27 @@ pub struct ChannelDelivery {
     /// A copy that shares the payload with the unsettled delivery. `None` if the payload is a
     /// `Local`, which cannot be shared.
     pub(in crate::session) envelope: Option<Envelope>,
-    pub(in crate::session) message_count: u64,
 }
 
 /// Where a message on a channel comes from.
 pub(crate) enum DeliveredFrom {
-    /// A queue, to one of its consumers or to a get.
-    Queue(Arc<DeliveryOrigin>),
-    /// The publisher of a direct reply, which is in no queue.
-    Reply {
-        vhost: Arc<VirtualHost>,
-        consumer_tag: Name,
+    /// A queue, to one of its consumers, or to a get that has left this many ready messages.
+    Queue {
+        left: u32,
+        origin: Arc<DeliveryOrigin>,
     },
+    /// The publisher of a direct reply, which is in no queue.
+    Reply(Box<ReplyOrigin>),
 }
+
+/// The origin of direct replies.
+pub(crate) struct ReplyOrigin {
+    pub(in crate::session) vhost: Arc<VirtualHost>,
+    pub(in crate::session) consumer_tag: Name,
+}
+
+// Larger values are moved by calls.
+const _: () = assert!(size_of::<ChannelDelivery>() <= 128);
 
 impl ChannelDelivery {
     /// Notes that this thread has read the delivery, and shows it to the taps. Runs user code
@@ -127,6 +135,16 @@ impl DeliveryOrigin {
         }
     }
 
+    /// Has the queue hand over what it has for the consumer, though not everything is read. Runs
+    /// user code (wakers).
+    pub(super) fn serve(&self) {
+        if let Some((_, credit)) = &self.consumer
+            && credit.is_waiting_for_readers()
+        {
+            self.vhost.serve_late_channel(&self.queue);
+        }
+    }
+
     /// Notes that this thread has read deliveries to a consumer of a channel. Runs user code
     /// (wakers).
     pub(super) fn note_read(&self, deliveries: u64) {
@@ -144,8 +162,8 @@ impl DeliveryOrigin {
 impl ChannelDelivery {
     pub(super) fn origin(&self) -> Option<&Arc<DeliveryOrigin>> {
         match &self.from {
-            DeliveredFrom::Queue(origin) => Some(origin),
-            DeliveredFrom::Reply { .. } => None,
+            DeliveredFrom::Queue { origin, .. } => Some(origin),
+            DeliveredFrom::Reply(_) => None,
         }
     }
 
@@ -155,8 +173,8 @@ impl ChannelDelivery {
     /// The `consumer-tag` of `basic.deliver`.
     pub fn consumer_tag(&self) -> &Name {
         match &self.from {
-            DeliveredFrom::Queue(origin) => &origin.consumer_tag,
-            DeliveredFrom::Reply { consumer_tag, .. } => consumer_tag,
+            DeliveredFrom::Queue { origin, .. } => &origin.consumer_tag,
+            DeliveredFrom::Reply(origin) => &origin.consumer_tag,
         }
     }
 
@@ -240,8 +258,10 @@ impl ChannelDelivery {
             return Cow::Owned(Name::empty());
         };
         match &self.from {
-            DeliveredFrom::Queue(origin) => origin.exchange_name(exchange),
-            DeliveredFrom::Reply { vhost, .. } => Cow::Owned(vhost.exchange_names().name(exchange)),
+            DeliveredFrom::Queue { origin, .. } => origin.exchange_name(exchange),
+            DeliveredFrom::Reply(origin) => {
+                Cow::Owned(origin.vhost.exchange_names().name(exchange))
+            }
         }
     }
 
@@ -276,8 +296,8 @@ impl ChannelDelivery {
         let envelope = self.envelope.as_ref()?;
         let departing = envelope.body().departing()?;
         let vhost: &dyn Exit = match &self.from {
-            DeliveredFrom::Queue(origin) => &origin.vhost,
-            DeliveredFrom::Reply { vhost, .. } => vhost,
+            DeliveredFrom::Queue { origin, .. } => &origin.vhost,
+            DeliveredFrom::Reply(origin) => &origin.vhost,
         };
         let departed = departing.depart(envelope.properties(), vhost);
         Some(departed.map_err(|error| match error {
@@ -358,7 +378,10 @@ impl ChannelDelivery {
     /// # RabbitMQ
     /// The `message-count` of `basic.get-ok`.
     pub fn message_count(&self) -> u64 {
-        self.message_count
+        match &self.from {
+            DeliveredFrom::Queue { left, .. } => u64::from(*left),
+            DeliveredFrom::Reply(_) => 0,
+        }
     }
 }
 

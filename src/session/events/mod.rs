@@ -15,7 +15,7 @@ mod stream;
 pub(crate) use self::reader::note_reads;
 pub(crate) use self::{
     blocked::Blocked,
-    delivery::{DeliveredFrom, DeliveryReader},
+    delivery::{DeliveredFrom, DeliveryReader, ReplyOrigin},
     reader::StreamEnd,
     stream::EventStream,
 };

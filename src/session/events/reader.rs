@@ -258,13 +258,24 @@ impl<E: StreamItem> Events<E> {
         C: Extend<E>,
         for<'a> &'a C: IntoIterator<Item = &'a E>,
     {
-        let mut reads = Reads::default();
-        let count = self.stream().drain_into(events, max, |event| {
-            if let Event::Delivery(delivery) = event {
-                reads.add(delivery);
-            }
-        });
-        reads.note();
+        let mut drain = |most| {
+            let mut drained = Reads::default();
+            let count = self.stream().drain_into(events, most, |event| {
+                if let Event::Delivery(delivery) = event {
+                    drained.add(delivery);
+                }
+            });
+            (count, drained)
+        };
+        let (mut count, first) = drain(max);
+        if count > 0 && count < max {
+            // The queues may have more for these consumers.
+            first.serve();
+            let (others, second) = drain(max - count);
+            count += others;
+            second.note();
+        }
+        first.note();
         if count == 0 {
             return 0;
         }
@@ -345,6 +356,11 @@ impl Reads {
             Some((last, count)) if Arc::ptr_eq(last, origin) => *count += 1,
             _ => self.0.push((Arc::clone(origin), 1)),
         }
+    }
+
+    /// Has the queues hand over what they have for these consumers, outside of all locks.
+    fn serve(&self) {
+        self.0.iter().for_each(|(origin, _)| origin.serve());
     }
 
     /// Notes the reads, outside of all locks.

@@ -204,7 +204,7 @@ impl CachedRoute {
     /// Whether it is the route of this key at this exchange.
     #[inline]
     pub(crate) fn is_of(&self, exchange: &str, key: &str) -> bool {
-        self.address.routing_key() == key && self.publisher.exchange == *exchange
+        self.key == *key && self.publisher.exchange == *exchange
     }
 }
 

@@ -1,12 +1,13 @@
-//! A consumer of a channel that has unread deliveries notifies its queue late of acknowledgements.
-//! Each operation finds the queue as if it had been notified of each one.
+//! A consumer of a channel that has unread deliveries is served late. Each operation finds the
+//! queue as if each message had been delivered at once.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use leveret::{
     Broker, Channel, Properties, Queue, Requeue, Result,
     channel::{
-        AckMode, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope,
+        AckMode, ChannelDelivery, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple,
+        PublishOptions, QosScope,
     },
 };
 use proptest::prelude::*;
@@ -18,25 +19,33 @@ enum Op {
     Publish(u8),
     /// Reads as many deliveries.
     Read(u8),
-    /// Acknowledges the delivery at this place among the unsettled ones that are read.
+    /// Reads up to as many deliveries at once.
+    Drain(u8),
+    /// Acknowledges all deliveries.
+    AckAll,
+    /// Acknowledges the delivery at this place among the unsettled ones, read or not.
     Ack(u8),
     AckUpTo(u8),
     /// Gives a delivery back.
     Requeue(u8),
-    /// Counts, and gives all of them back. Those that are not counted may not be here yet.
+    /// Gives all of them back.
     Recover,
     /// Another channel takes a message.
     Get,
     Count,
     Purge,
-    /// Another channel subscribes and cancels at once. It may hold one message.
+    /// Another channel subscribes and closes at once. It may hold one message.
     Visit,
+    /// The channel closes, and another one takes its place.
+    Close,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         6 => (1..6_u8).prop_map(Op::Publish),
         5 => (1..6_u8).prop_map(Op::Read),
+        1 => (0..20_u8).prop_map(Op::Drain),
+        1 => Just(Op::AckAll),
         12 => any::<u8>().prop_map(Op::Ack),
         2 => any::<u8>().prop_map(Op::AckUpTo),
         2 => any::<u8>().prop_map(Op::Requeue),
@@ -45,18 +54,22 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Count),
         1 => Just(Op::Purge),
         1 => Just(Op::Visit),
+        1 => Just(Op::Close),
     ];
     proptest::collection::vec(op, 0..80)
 }
+
+/// The number of a message, and whether it was delivered before.
+type Message = (u32, bool);
 
 /// A queue with one consumer, which gets each message as soon as its credit allows.
 #[derive(Default)]
 struct Model {
     prefetch: usize,
     published: u32,
-    ready: VecDeque<u32>,
-    unsettled: BTreeMap<u64, u32>,
-    unread: VecDeque<(u64, u32)>,
+    ready: VecDeque<Message>,
+    unsettled: BTreeMap<u64, Message>,
+    unread: VecDeque<(u64, Message)>,
     last_tag: u64,
 }
 
@@ -71,19 +84,15 @@ impl Model {
         }
     }
 
-    /// A client knows the tags that it has read.
     fn tag_at(&self, place: u8) -> Option<u64> {
-        let first_unread = self.unread.front().map_or(u64::MAX, |(tag, _)| *tag);
-        let known: Vec<u64> = self
-            .unsettled
-            .range(..first_unread)
-            .map(|(tag, _)| *tag)
-            .collect();
-        known.get(usize::from(place) % known.len().max(1)).copied()
+        let place = usize::from(place) % self.unsettled.len().max(1);
+        self.unsettled.keys().nth(place).copied()
     }
 
-    fn give_back(&mut self, messages: impl IntoIterator<Item = u32>) {
-        self.ready.extend(messages);
+    fn give_back(&mut self, messages: impl IntoIterator<Item = Message>) {
+        let messages = messages.into_iter();
+        self.ready
+            .extend(messages.map(|(number, _)| (number, true)));
         self.ready.make_contiguous().sort_unstable();
     }
 }
@@ -95,15 +104,17 @@ fn publish(channel: &Channel, number: u32, priority: u8) -> Result {
     Ok(())
 }
 
-fn number(event: Event) -> (u64, u32) {
+fn message(delivery: &ChannelDelivery) -> Message {
+    let body = delivery.body().unwrap();
+    (
+        body.as_str().unwrap().parse().unwrap(),
+        delivery.redelivered(),
+    )
+}
+
+fn tagged(event: Event) -> (u64, Message) {
     match event {
-        Event::Delivery(delivery) => {
-            let body = delivery.body().unwrap();
-            (
-                delivery.delivery_tag(),
-                body.as_str().unwrap().parse().unwrap(),
-            )
-        }
+        Event::Delivery(delivery) => (delivery.delivery_tag(), message(&delivery)),
         other => panic!("{other:?}"),
     }
 }
@@ -118,9 +129,9 @@ fn consuming(broker: &Broker, queue: &Queue, prefetch: u16) -> Result<Channel> {
 
 fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
     let broker = Broker::new();
-    let theirs = consuming(&broker, &Queue::new("q"), prefetch).unwrap();
-    let ours = channel_of(&broker).unwrap();
-    let events = theirs.events();
+    let open = || consuming(&broker, &Queue::new("q"), prefetch).unwrap();
+    let (mut theirs, ours) = (open(), channel_of(&broker).unwrap());
+    let mut events = theirs.events();
     let mut model = Model {
         prefetch: prefetch.into(),
         ..Model::default()
@@ -130,15 +141,26 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
             Op::Publish(count) => {
                 for _ in 0..count {
                     publish(&ours, model.published, 0).unwrap();
-                    model.ready.push_back(model.published);
+                    model.ready.push_back((model.published, false));
                     model.published += 1;
                 }
             }
             Op::Read(count) => {
                 for _ in 0..count {
-                    let read = events.try_recv().ok().map(number);
+                    let read = events.try_recv().ok().map(tagged);
                     prop_assert_eq!(read, model.unread.pop_front());
                 }
+            }
+            Op::Drain(most) => {
+                let mut read = Vec::new();
+                events.drain_into(&mut read, most.into());
+                let there = usize::from(most).min(model.unread.len());
+                let read: Vec<_> = read.into_iter().map(tagged).collect();
+                prop_assert_eq!(read, model.unread.drain(..there).collect::<Vec<_>>());
+            }
+            Op::AckAll => {
+                theirs.basic_ack(0, Multiple::Yes).unwrap();
+                model.unsettled.clear();
             }
             Op::Ack(place) => {
                 if let Some(tag) = model.tag_at(place) {
@@ -160,14 +182,13 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
                 }
             }
             Op::Recover => {
-                theirs.queue_declare_passive("q").unwrap();
                 theirs.basic_recover(Requeue::Yes).unwrap();
                 let all = std::mem::take(&mut model.unsettled);
                 model.give_back(all.into_values());
             }
             Op::Get => {
                 let got = ours.basic_get("q", AckMode::Auto).unwrap();
-                let got = got.map(|got| got.body().unwrap().as_str().unwrap().parse().unwrap());
+                let got = got.as_ref().map(message);
                 prop_assert_eq!(got, model.ready.pop_front());
             }
             Op::Count => {
@@ -183,16 +204,25 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
                 let visitor = channel_of(&broker).unwrap();
                 visitor.basic_qos(0, 1, QosScope::Consumer).unwrap();
                 visitor.basic_consume("q", ConsumeOptions::new()).unwrap();
-                let got = visitor.events().try_recv().ok().map(number);
+                let got = visitor.events().try_recv().ok().map(tagged);
                 prop_assert_eq!(got.map(|(_, it)| it), model.ready.pop_front());
                 visitor.close().unwrap();
                 model.give_back(got.map(|(_, it)| it));
+            }
+            Op::Close => {
+                theirs.close().unwrap();
+                let all = std::mem::take(&mut model.unsettled);
+                model.give_back(all.into_values());
+                theirs = open();
+                events = theirs.events();
+                model.unread.clear();
+                model.last_tag = 0;
             }
         }
         model.deliver();
     }
     let rest: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
-        .map(number)
+        .map(tagged)
         .collect();
     prop_assert_eq!(rest, Vec::from(model.unread));
     let deleted = theirs.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap();
@@ -203,7 +233,7 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(cases())]
     #[test]
-    fn every_operation_finds_the_queue_as_if_it_had_been_told_of_each_acknowledgement(
+    fn every_operation_finds_the_queue_as_if_each_message_had_been_delivered_at_once(
         ops in ops(),
         prefetch in 1..9_u16,
     ) {
@@ -215,7 +245,7 @@ proptest! {
 fn read_all(channel: &Channel) -> Vec<u32> {
     let events = channel.events();
     let read = std::iter::from_fn(|| events.try_recv().ok());
-    read.map(|event| number(event).1).collect()
+    read.map(|event| tagged(event).1.0).collect()
 }
 
 #[test]

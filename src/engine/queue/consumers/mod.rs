@@ -56,8 +56,9 @@ pub(crate) struct Consumers {
     /// Whether a consumer leaves the turn order with the delivery that uses up its credit, as in
     /// RabbitMQ's quorum queues, and not only at the next one.
     leaves_at_once: bool,
-    /// Whether the messages of the queue leave in the order in which they came.
-    is_in_order: bool,
+    /// Whether a channel may be served late: messages leave the queue in the order in which they
+    /// came.
+    is_late_allowed: bool,
     /// Whether the queue is paused, so that all consumers are blocked.
     is_queue_paused: bool,
     count: u32,
@@ -373,7 +374,7 @@ impl Consumers {
     /// Whether the consumer has credit and its group is not suspended.
     #[inline]
     fn can_take(&mut self, id: ConsumerId) -> bool {
-        let may_be_late = self.may_notify_late();
+        let may_be_late = self.may_be_late();
         match self.slots.get_mut(id.slot as usize) {
             Some(Some((_, subscriber))) => {
                 !self.suspended.contains(subscriber.group) && subscriber.has_credit(may_be_late)
@@ -393,7 +394,7 @@ impl Consumers {
         now: u64,
         effects: &mut Effects,
     ) -> bool {
-        let may_be_late = self.may_notify_late();
+        let may_be_late = self.may_be_late();
         let Consumers {
             slots,
             suspended,
@@ -421,7 +422,7 @@ impl Consumers {
             return false;
         }
         let mut has_returned = false;
-        let may_be_late = self.may_notify_late();
+        let may_be_late = self.may_be_late();
         let Consumers {
             turns,
             slots,

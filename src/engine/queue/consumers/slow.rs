@@ -33,14 +33,13 @@ impl Consumers {
         if self.is_queue_paused {
             return None;
         }
-        let may_be_late = self.may_notify_late();
         let (single, active) = (self.single_active != SingleActive::No, self.active);
         self.ids().into_iter().find_map(|id| {
             let consumer = self.get_mut(id)?;
             let policy = consumer.on_slow;
             let is_slow = policy != SlowConsumerPolicy::Wait
                 && consumer.pause() == Pause::None
-                && !consumer.has_credit(may_be_late);
+                && !consumer.has_credit(false);
             let is_served = !single || active == Some(id);
             (is_slow && is_served).then_some((id, policy))
         })
