@@ -48,7 +48,7 @@ impl DeliveryTarget {
 }
 
 /// How many messages a sink takes at once. Nothing else happens on its channel meanwhile.
-const RUN: u32 = 256;
+const RUN: u32 = 64;
 
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {

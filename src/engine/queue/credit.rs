@@ -68,7 +68,7 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// The value of `read` at which the queue must be notified, if a notification is requested.
+    /// The value of `read` at which the queue must be notified, if it waits for that.
     /// Written under the queue's lock, read by readers.
     notify_at_read: AtomicU32,
     /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED`, [`EXPIRES`] and [`AT_ONCE`], or 0. A receiver
@@ -168,7 +168,7 @@ impl Credit {
     pub(crate) fn read(&self, deliveries: u64) -> bool {
         let before = self.read.fetch_add(deliveries as u32, SeqCst);
         let read = before.wrapping_add(deliveries as u32);
-        self.notify_at.load(SeqCst) != NO_NOTIFY && read == self.notify_at_read.load(SeqCst)
+        self.is_waiting_for_readers() && read == self.notify_at_read.load(SeqCst)
     }
 
     /// Requests a notification when `at` deliveries are settled, unless a smaller number was

@@ -61,15 +61,13 @@ impl ConsumerState {
     /// A channel with unread deliveries may take none if it `may_be_late`.
     #[inline]
     pub(super) fn has_credit(&mut self, may_be_late: bool) -> bool {
-        if may_be_late
-            && self.may_be_late()
-            && self
-                .credit
-                .waits_for_readers(self.delivered.totals.messages)
-        {
-            return false;
-        }
-        self.prefetch == 0 || self.delivered.available > 0 || self.refresh()
+        let has_credit = self.prefetch == 0 || self.delivered.available > 0 || self.refresh();
+        has_credit && !(may_be_late && self.is_late())
+    }
+
+    fn is_late(&self) -> bool {
+        let handed = self.delivered.totals.messages;
+        self.may_be_late() && self.credit.waits_for_readers(handed)
     }
 
     /// Adds the settlements since the last time. If that gives no credit, requests a notification.

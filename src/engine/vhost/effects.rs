@@ -71,8 +71,20 @@ fn tick(queue: &QueueCore, now: u64) -> Effects {
 
 impl VirtualHost {
     /// Runs an operation on a queue and carries out its effects. Must be called without any lock
-    /// held.
+    /// held. A channel that is served late gets what it has a right to before the operation.
     pub(in crate::engine) fn with_queue<R>(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        operation: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
+    ) -> R {
+        self.with_queue_as_it_is(queue, |state, now, effects| {
+            state.serve_late_channel(now, effects);
+            operation(state, now, effects)
+        })
+    }
+
+    /// As [`with_queue`](Self::with_queue). But a channel may still be late.
+    pub(super) fn with_queue_as_it_is<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         operation: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
@@ -87,7 +99,6 @@ impl VirtualHost {
             now = self.nanos();
             state = queue.lock();
         }
-        state.serve_late_channel(now, &mut effects);
         let done = operation(&mut state, now, &mut effects);
         drop(state);
         self.run_effects(queue, effects);

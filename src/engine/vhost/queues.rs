@@ -270,7 +270,7 @@ impl VirtualHost {
     /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
     /// it.
     pub(crate) fn restore_credit(self: &Arc<Self>, queue: &Arc<QueueCore>, consumer: ConsumerId) {
-        self.with_queue(queue, |state, now, effects| {
+        self.with_queue_as_it_is(queue, |state, now, effects| {
             state.restore_credit(consumer, now, effects);
         });
     }
