@@ -4,8 +4,10 @@
 //! delivers those of each consumer together, in the order of the subscriptions, as RabbitMQ does.
 //! A channel with several consumers sees that by its delivery tags.
 
+use std::iter;
+
 use super::{consumer_id::ConsumerId, effects::Effects, state::QueueState, storage::Storage};
-use crate::message::envelope::Envelope;
+use crate::{message::envelope::Envelope, model::message_totals::MessageTotals};
 
 /// A message that counts as delivered to a consumer of a channel and that the channel has not
 /// got yet.
@@ -57,8 +59,17 @@ impl QueueState {
             // And so does a channel, as far as it has room.
             let (ready, consumers) = (&mut self.ready, &mut self.consumers);
             let plain = plain && self.storage.is_none() && !self.kind.is_quorum();
-            let mut pop = || ready.pop();
-            if plain && next.alone && consumers.deliver_run(&next, effects, &mut pop) {
+            let mut fill = |run: &mut Vec<Envelope>, most| match ready.pop_batch(most, run) {
+                // Some have returned, and are taken one by one.
+                MessageTotals { messages: 0, .. } => {
+                    let returned = iter::from_fn(|| ready.pop()).take(most);
+                    let mut taken = MessageTotals::default();
+                    run.extend(returned.inspect(|it| taken.add_message(it.size())));
+                    taken
+                }
+                taken => taken,
+            };
+            if plain && next.alone && consumers.deliver_run(&next, effects, &mut fill) {
                 continue;
             }
             let Some(envelope) = self.ready.pop() else {

@@ -18,11 +18,13 @@ pub(crate) trait ConsumerSink: Send + Sync {
     /// back; [`NEVER`](crate::message::envelope::NEVER) is no limit.
     fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool;
 
-    /// Takes messages out of `next` until that has none, or the channel is at its limit. Returns
-    /// their totals. They need not be settled in time, and do not count as settled now.
+    /// Takes up to `most` messages, as far as the channel is not at its limit. `fill` puts at most
+    /// the given number into a list and returns their totals. They need not be settled in time, and
+    /// do not count as settled now.
     fn deliver_run(
         &self,
-        next: &mut dyn FnMut() -> Option<Envelope>,
+        most: usize,
+        fill: &mut dyn FnMut(&mut Vec<Envelope>, usize) -> MessageTotals,
         effects: &mut Effects,
     ) -> MessageTotals;
 

@@ -48,7 +48,7 @@ impl DeliveryTarget {
 }
 
 /// How many messages a sink takes at once. Nothing else happens on its channel meanwhile.
-const RUN: u32 = 64;
+const RUN: u32 = 256;
 
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
@@ -299,12 +299,12 @@ impl ConsumerState {
         true
     }
 
-    /// Delivers as many messages of `next` as the credit allows, to a sink that takes some at once.
-    /// `false` if it took none.
+    /// Delivers as many messages as the credit allows, to a sink that takes some at once. `fill` is
+    /// that of the sink. `false` if it took none.
     pub(super) fn deliver_run(
         &mut self,
         effects: &mut Effects,
-        next: &mut dyn FnMut() -> Option<Envelope>,
+        fill: &mut dyn FnMut(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
         let DeliveryTarget::Push(sink) = &self.target else {
             return false;
@@ -312,15 +312,11 @@ impl ConsumerState {
         if self.auto_ack || self.overdue.due(0) != NEVER {
             return false;
         }
-        let mut left = match self.prefetch {
+        let most = match self.prefetch {
             0 => RUN,
             _ => self.delivered.available.min(RUN),
         };
-        let mut next = || {
-            left = left.checked_sub(1)?;
-            next()
-        };
-        let taken = sink.deliver_run(&mut next, effects);
+        let taken = sink.deliver_run(most as usize, fill, effects);
         self.delivered.add(taken);
         taken.messages > 0
     }

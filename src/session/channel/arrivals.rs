@@ -1,7 +1,8 @@
 //! The deliveries of a channel that no reader has taken over.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
+use super::spare_handles::SpareHandles;
 use crate::{
     message::envelope::Envelope,
     session::{events::ChannelDelivery, unacked::DeliveryOrigin},
@@ -11,8 +12,7 @@ use crate::{
 const IDLE: usize = 256;
 
 /// A message as its queue delivered it. It has its tag, but neither its entry in the ledger nor its
-/// event: a reader makes both, so that the queue writes two cache lines and not seven.
-#[derive(Debug)]
+/// event. A reader makes both, so that the queue need not write them.
 pub(super) struct Arrival {
     pub(super) tag: u64,
     pub(super) origin: Arc<DeliveryOrigin>,
@@ -21,22 +21,90 @@ pub(super) struct Arrival {
     pub(super) envelope: Envelope,
 }
 
+/// Messages that arrived one after another from one consumer. There is at least one.
+#[derive(Debug)]
+struct Run {
+    /// The tag of the first one.
+    tag: u64,
+    origin: Arc<DeliveryOrigin>,
+    due: u64,
+    messages: VecDeque<Envelope>,
+}
+
 /// The deliveries of a channel that no reader has taken over, in the order of their tags. The
 /// stream of events has their number.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     /// The first ones, if they have their entries already.
     entered: VecDeque<ChannelDelivery>,
-    arriving: VecDeque<Arrival>,
-    /// How many of those that arrive will have an entry.
+    runs: VecDeque<Run>,
+    /// How many messages of the runs will have an entry.
     unsettled: usize,
+    /// Empty, for the next run.
+    spare: Vec<Envelope>,
 }
 
 impl Arrivals {
+    /// Adds a message.
     #[inline]
     pub(super) fn push(&mut self, arrival: Arrival) {
-        self.unsettled += usize::from(!arrival.origin.auto_ack);
-        self.arriving.push_back(arrival);
+        let Arrival {
+            tag,
+            origin,
+            due,
+            envelope,
+        } = arrival;
+        self.unsettled += usize::from(!origin.auto_ack);
+        if let Some(last) = self.runs.back_mut()
+            && last.tag + last.messages.len() as u64 == tag
+            && last.due == due
+            && Arc::ptr_eq(&last.origin, &origin)
+        {
+            return last.messages.push_back(envelope);
+        }
+        let mut messages = mem::take(&mut self.spare);
+        messages.push(envelope);
+        self.push_run(tag, origin, due, messages);
+    }
+
+    /// Takes a buffer for the next run.
+    pub(super) fn buffer(&mut self) -> Vec<Envelope> {
+        mem::take(&mut self.spare)
+    }
+
+    /// Keeps a buffer that is empty.
+    pub(super) fn keep_buffer(&mut self, buffer: Vec<Envelope>) {
+        self.spare = buffer;
+    }
+
+    /// Adds the messages of a buffer. There is at least one.
+    pub(super) fn push_buffer(
+        &mut self,
+        tag: u64,
+        origin: Arc<DeliveryOrigin>,
+        due: u64,
+        messages: Vec<Envelope>,
+    ) {
+        self.unsettled += match origin.auto_ack {
+            true => 0,
+            false => messages.len(),
+        };
+        self.push_run(tag, origin, due, messages);
+    }
+
+    fn push_run(
+        &mut self,
+        tag: u64,
+        origin: Arc<DeliveryOrigin>,
+        due: u64,
+        messages: Vec<Envelope>,
+    ) {
+        self.runs.push_back(Run {
+            tag,
+            origin,
+            due,
+            messages: messages.into(),
+        });
     }
 
     /// How many of them will have an entry and have none yet.
@@ -47,7 +115,7 @@ impl Arrivals {
     /// Whether the delivery with this tag has no entry yet, if it is there.
     #[inline]
     pub(super) fn may_have(&self, tag: u64) -> bool {
-        self.arriving.front().is_some_and(|first| first.tag <= tag)
+        self.runs.front().is_some_and(|first| first.tag <= tag)
     }
 
     /// Takes the next one that has its entry.
@@ -60,15 +128,35 @@ impl Arrivals {
         Some(entered)
     }
 
-    /// Takes the next one that has no entry.
+    /// Takes the next one that has no entry. It gets a handle of its own.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Arrival> {
-        let arrival = self.arriving.pop_front()?;
-        self.unsettled -= usize::from(!arrival.origin.auto_ack);
-        if self.arriving.is_empty() && self.arriving.capacity() > IDLE {
-            self.arriving.shrink_to(IDLE);
+    pub(super) fn pop(&mut self, handles: &mut SpareHandles) -> Option<Arrival> {
+        let run = self.runs.front_mut()?;
+        let envelope = run.messages.pop_front()?;
+        let (tag, due) = (run.tag, run.due);
+        run.tag += 1;
+        let origin = match run.messages.is_empty() {
+            false => handles.another(&run.origin),
+            true => self.end_run()?,
+        };
+        self.unsettled -= usize::from(!origin.auto_ack);
+        Some(Arrival {
+            tag,
+            origin,
+            due,
+            envelope,
+        })
+    }
+
+    /// Ends the first run, and keeps its buffer. Returns its handle.
+    fn end_run(&mut self) -> Option<Arc<DeliveryOrigin>> {
+        let Run {
+            origin, messages, ..
+        } = self.runs.pop_front()?;
+        if messages.capacity() > self.spare.capacity() && messages.capacity() <= IDLE {
+            self.spare = messages.into();
         }
-        Some(arrival)
+        Some(origin)
     }
 
     /// Keeps one that has its entry now. A reader may still take it over.

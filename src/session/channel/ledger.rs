@@ -71,14 +71,14 @@ impl Ledger {
         self.last_tag
     }
 
-    /// Whether the common limit allows one more delivery. If not, `queue` is told when it does. As
-    /// in RabbitMQ it limits classic queues only.
-    pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
-        let room = !queue.is_classic() || !self.is_reached();
-        if !room {
-            self.limit_queue(queue);
+    /// How many more deliveries of a queue the common limit allows. As in RabbitMQ it limits
+    /// classic queues only.
+    pub(super) fn room(&self, queue: &QueueCore) -> usize {
+        match self.limit {
+            0 => usize::MAX,
+            _ if !queue.is_classic() => usize::MAX,
+            limit => u64::from(limit).saturating_sub(self.volume) as usize,
         }
-        room
     }
 
     /// Notes that a queue waits for capacity: below the common limit, or in the window.
@@ -109,6 +109,30 @@ impl Ledger {
         });
     }
 
+    /// As [`arrive`](Self::arrive) of the messages that `fill` puts into a list. Returns how many
+    /// there are.
+    pub(super) fn arrive_together(
+        &mut self,
+        origin: &Arc<DeliveryOrigin>,
+        fill: impl FnOnce(&mut Vec<Envelope>),
+    ) -> usize {
+        let mut messages = self.arrivals.buffer();
+        fill(&mut messages);
+        let count = messages.len();
+        if count == 0 {
+            self.arrivals.keep_buffer(messages);
+            return 0;
+        }
+        if !origin.auto_ack && origin.queue.is_classic() {
+            self.volume += count as u64;
+        }
+        let tag = self.last_tag + 1;
+        self.last_tag += count as u64;
+        let handle = self.spare_handles.another(origin);
+        self.arrivals.push_buffer(tag, handle, NEVER, messages);
+        count
+    }
+
     /// Makes the next deliveries that no reader has taken over. Runs no user code.
     pub(super) fn open_deliveries(&mut self, count: usize, each: &mut dyn FnMut(ChannelDelivery)) {
         for _ in 0..count {
@@ -128,7 +152,7 @@ impl Ledger {
             origin,
             due,
             mut envelope,
-        } = self.arrivals.pop()?;
+        } = self.arrivals.pop(&mut self.spare_handles)?;
         let queue_type = origin.queue.queue_type();
         let (mut shown, from) = match origin.auto_ack {
             true => (Some(envelope), origin),

@@ -39,7 +39,7 @@ impl ConsumerSink for ChannelSink {
         let Some(origin) = state.ledger.spare_handles.take(&self.origin) else {
             return false;
         };
-        if !core.has_room(&mut state.ledger, &origin.queue) {
+        if core.room(&mut state.ledger, &origin.queue) == 0 {
             let unneeded = state.ledger.spare_handles.keep(origin);
             drop(state);
             drop(unneeded);
@@ -57,7 +57,7 @@ impl ConsumerSink for ChannelSink {
             refund = account.map(|account| (Arc::clone(account), size));
         }
         if let Some(window) = &core.reading.window {
-            window.add();
+            window.add(1);
         }
         let ChannelState { ledger, outlet, .. } = &mut *state;
         let handle = || ledger.spare_handles.another(&origin);
@@ -74,44 +74,44 @@ impl ConsumerSink for ChannelSink {
 
     fn deliver_run(
         &self,
-        next: &mut dyn FnMut() -> Option<Envelope>,
+        most: usize,
+        fill: &mut dyn FnMut(&mut Vec<Envelope>, usize) -> MessageTotals,
         effects: &mut Effects,
     ) -> MessageTotals {
-        let mut taken = MessageTotals::default();
+        let none = MessageTotals::default();
         let Some(core) = self.core.upgrade() else {
-            return taken;
+            return none;
         };
         let mut state = core.lock();
-        if state.closed.is_some() {
-            return taken;
+        let ChannelState {
+            closed,
+            ledger,
+            outlet,
+            ..
+        } = &mut *state;
+        if closed.is_some() {
+            return none;
         }
-        let ChannelState { ledger, outlet, .. } = &mut *state;
-        let (mut of_run, mut count) = (None, 0);
-        let unneeded = loop {
-            let Some(origin) = ledger.spare_handles.take(&self.origin) else {
-                break None;
-            };
-            if !core.has_room(ledger, &origin.queue) {
-                break ledger.spare_handles.keep(origin);
-            }
-            let Some(envelope) = next() else {
-                break ledger.spare_handles.keep(origin);
-            };
-            taken.add_message(envelope.size());
-            if let Some(window) = &core.reading.window {
-                window.add();
-            }
-            if of_run.is_none() {
-                of_run = Some(ledger.spare_handles.another(&origin));
-            }
-            ledger.arrive(origin, envelope, NEVER);
-            count += 1;
+        let Some(origin) = ledger.spare_handles.take(&self.origin) else {
+            return none;
         };
-        if let Some(origin) = of_run {
-            let others = |wake| effects.wake(Some(wake));
-            let first = outlet.send_deliveries(count, || origin, others);
-            effects.wake(first);
-        }
+        let room = core.room(ledger, &origin.queue).min(most);
+        let mut taken = none;
+        let count = ledger.arrive_together(&origin, |run| {
+            taken = fill(run, room);
+        });
+        let unneeded = match count {
+            0 => ledger.spare_handles.keep(origin),
+            _ => {
+                if let Some(window) = &core.reading.window {
+                    window.add(count as u64);
+                }
+                let others = |wake| effects.wake(Some(wake));
+                let first = outlet.send_deliveries(count, || origin, others);
+                effects.wake(first);
+                None
+            }
+        };
         drop(state);
         drop(unneeded);
         taken
@@ -151,15 +151,16 @@ impl ConsumerSink for ChannelSink {
 }
 
 impl ChannelCore {
-    /// Whether the channel may take one more delivery of a queue. If not, the queue is told when it
+    /// How many more deliveries of a queue the channel may take. If none, the queue is told when it
     /// may.
-    fn has_room(&self, ledger: &mut Ledger, queue: &Arc<QueueCore>) -> bool {
+    fn room(&self, ledger: &mut Ledger, queue: &Arc<QueueCore>) -> usize {
         let window = self.reading.window.as_ref();
-        if window.is_none_or(Window::has_room) {
-            return ledger.has_room(queue);
+        let room = window.map_or(usize::MAX, Window::room);
+        let room = room.min(ledger.room(queue));
+        if room == 0 {
+            ledger.limit_queue(queue);
         }
-        ledger.limit_queue(queue);
-        false
+        room
     }
 }
 

@@ -28,20 +28,23 @@ impl Window {
         (size, self.unread.load(SeqCst))
     }
 
-    /// Whether one more delivery may be sent. Called under the lock of the channel. If it may not,
-    /// the next [`read`](Self::read) that leaves the window half empty says so.
-    pub(super) fn has_room(&self) -> bool {
-        if self.unread.load(SeqCst) < self.size {
-            return true;
+    /// How many more deliveries may be sent. Called under the lock of the channel. If none, the
+    /// next [`read`](Self::read) that leaves the window half empty says so.
+    pub(super) fn room(&self) -> usize {
+        let room = || self.size.saturating_sub(self.unread.load(SeqCst)) as usize;
+        match room() {
+            0 => {
+                self.is_full.store(true, SeqCst);
+                // A reader that has not seen the flag has read before this line.
+                room()
+            }
+            room => room,
         }
-        self.is_full.store(true, SeqCst);
-        // A reader that has not seen the flag has read before this line.
-        self.unread.load(SeqCst) < self.size
     }
 
-    /// Counts a delivery that is sent.
-    pub(super) fn add(&self) {
-        self.unread.fetch_add(1, SeqCst);
+    /// Counts deliveries that are sent.
+    pub(super) fn add(&self, deliveries: u64) {
+        self.unread.fetch_add(deliveries, SeqCst);
     }
 
     /// Counts deliveries that were read. Returns whether the queues that found it full may deliver

@@ -352,16 +352,16 @@ impl Consumers {
         }
     }
 
-    /// Delivers as many messages of `next` as the consumer's credit allows. `false` if it took
-    /// none, because its channel is at its limit or it takes messages in another way.
+    /// Delivers as many messages as the consumer's credit allows. `false` if it took none, because
+    /// its channel is at its limit or it takes messages in another way.
     pub(crate) fn deliver_run(
         &mut self,
         consumer: &NextConsumer,
         effects: &mut Effects,
-        next: &mut dyn FnMut() -> Option<Envelope>,
+        fill: &mut dyn FnMut(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
         match self.get_mut(consumer.id) {
-            Some(subscriber) => subscriber.deliver_run(effects, next),
+            Some(subscriber) => subscriber.deliver_run(effects, fill),
             None => false,
         }
     }

@@ -22,7 +22,8 @@ impl ConsumerSink for Full {
 
     fn deliver_run(
         &self,
-        _: &mut dyn FnMut() -> Option<Envelope>,
+        _: usize,
+        _: &mut dyn FnMut(&mut Vec<Envelope>, usize) -> MessageTotals,
         _: &mut Effects,
     ) -> MessageTotals {
         MessageTotals::default()
