@@ -57,6 +57,7 @@ impl Getter {
     /// [`Error::NotFound`] if the queue is deleted; those of a broker that has ended.
     pub(crate) fn ready_len(&self) -> Result<usize> {
         self.check_exists()?;
+        self.origin.vhost.serve_late_channel(&self.origin.queue);
         Ok(self.origin.queue.ready_len())
     }
 

@@ -33,11 +33,11 @@ const EXPIRES: u8 = 16;
 /// A channel has other consumers too, and is never served late.
 const AT_ONCE: u8 = 32;
 
+/// The queue waits until the readers of a channel have read everything.
+const LATE: u8 = 64;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
-
-/// A notification is requested when everything is read, however much is settled before.
-const NOTIFY_WHEN_READ: u64 = NO_NOTIFY - 1;
 
 /// The half of the credit that the holders of deliveries write. There is one for each consumer,
 /// shared with its deliveries.
@@ -71,8 +71,8 @@ pub(crate) struct Credit {
     /// The value of `read` at which the queue must be notified, if it waits for that.
     /// Written under the queue's lock, read by readers.
     notify_at_read: AtomicU32,
-    /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED`, [`EXPIRES`] and [`AT_ONCE`], or 0. A receiver
-    /// finds all in one look.
+    /// [`ENDED`], [`SPECIAL`], [`TAPPED`], `TRACED`, [`EXPIRES`], [`AT_ONCE`] and [`LATE`], or 0. A
+    /// receiver finds all in one look.
     marks: AtomicU8,
 }
 
@@ -136,30 +136,38 @@ impl Credit {
     }
 
     /// Requests a notification when the readers of a channel have read all of the `handed`
-    /// deliveries. `false` if they have already; no notification comes then.
+    /// deliveries. `false` if they have already; no notification comes then. It is apart from the
+    /// notification of settlements, which others request too.
     #[inline]
     pub(crate) fn waits_for_readers(&self, handed: u64) -> bool {
-        if self.read.load(SeqCst) == handed as u32 || self.marks.load(SeqCst) & AT_ONCE != 0 {
-            return false;
+        let handed = handed as u32;
+        let marks = self.marks.load(SeqCst);
+        if marks & AT_ONCE == 0 && self.read.load(SeqCst) != handed {
+            self.notify_at_read.store(handed, SeqCst);
+            if marks & LATE == 0 {
+                // Pairs with `read`, as `arm_notify` does with `settle`.
+                self.marks.fetch_or(LATE, SeqCst);
+            }
+            if self.read.load(SeqCst) != handed {
+                return true;
+            }
         }
-        self.notify_at_read.store(handed as u32, SeqCst);
-        // Pairs with `read`, as `arm_notify` does with `settle`.
-        self.notify_at.store(NOTIFY_WHEN_READ, SeqCst);
-        if self.read.load(SeqCst) != handed as u32 {
-            return true;
+        if self.is_waiting_for_readers() {
+            self.marks.fetch_and(!LATE, SeqCst);
         }
-        self.disarm_notify();
         false
     }
 
     /// From now on the consumer is not served late.
     pub(crate) fn serve_at_once(&self) {
-        self.marks.fetch_or(AT_ONCE, SeqCst);
+        if self.marks.load(SeqCst) & AT_ONCE == 0 {
+            self.marks.fetch_or(AT_ONCE, SeqCst);
+        }
     }
 
     /// Whether the queue waits for the readers of a channel.
     pub(crate) fn is_waiting_for_readers(&self) -> bool {
-        self.notify_at.load(SeqCst) == NOTIFY_WHEN_READ
+        self.marks.load(SeqCst) & LATE != 0
     }
 
     /// Counts deliveries to a channel as read. `true` if the queue must be notified: it waits for

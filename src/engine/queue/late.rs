@@ -61,13 +61,14 @@ impl ConsumerState {
     /// A channel with unread deliveries may take none if it `may_be_late`.
     #[inline]
     pub(super) fn has_credit(&mut self, may_be_late: bool) -> bool {
-        let has_credit = self.prefetch == 0 || self.delivered.available > 0 || self.refresh();
-        has_credit && !(may_be_late && self.is_late())
+        let is_late = may_be_late && self.is_late();
+        !is_late && (self.prefetch == 0 || self.delivered.available > 0 || self.refresh())
     }
 
+    /// Whether it has unread deliveries. A channel that may hold one message has no credit then.
     fn is_late(&self) -> bool {
         let handed = self.delivered.totals.messages;
-        self.may_be_late() && self.credit.waits_for_readers(handed)
+        self.may_be_late() && self.prefetch != 1 && self.credit.waits_for_readers(handed)
     }
 
     /// Adds the settlements since the last time. If that gives no credit, requests a notification.

@@ -377,7 +377,7 @@ mod tests {
             assert!(pushed.is_ok());
         }
         assert!(state.reserve(1, |order| order.level_of(None)).is_some());
-        let deleted = state.delete(false, false, CancelReason::QueueDeleted);
+        let deleted = state.delete(false, false, CancelReason::QueueDeleted, 0);
         assert!(deleted.is_ok());
         let used = budget.used();
         assert!(state.reserve(1, |order| order.level_of(None)).is_none());

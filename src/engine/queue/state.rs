@@ -90,7 +90,7 @@ impl QueueState {
         if kind.is_quorum() {
             consumers.leave_at_once();
         }
-        if kind.is_classic() && settings.max_priority.is_none() {
+        if kind.is_classic() && settings.max_priority.is_none() && settings.trigger.is_none() {
             consumers.allow_late(true);
         }
         let mut state = QueueState {
@@ -141,6 +141,7 @@ impl QueueState {
         if self.deleted {
             return;
         }
+        self.serve_late_channel(now, effects);
         let lease_changed = self.settings.expires != settings.expires;
         self.settings = settings;
         if let Some(stream) = self.kind.stream_mut() {
@@ -227,8 +228,18 @@ impl QueueState {
         envelope.position = self.next_position();
         self.tally.taken_in += MessageTotals::new(1, size);
         self.timing.note_deadline(deadline);
+        // If it is stored, it is shown as delivered before. So no channel is late for it.
+        let shows_storage = by == PushedBy::Broker && envelope.delivery_count() > 0;
+        let was_late = shows_storage.then(|| {
+            self.serve_late_channel(now, effects);
+            self.consumers.allow_late(false)
+        });
         // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
-        if self.ready.is_empty() && self.deliver(message, size, now, effects) {
+        let is_delivered = self.ready.is_empty() && self.deliver(message, size, now, effects);
+        if let Some(was_late) = was_late {
+            self.consumers.allow_late(was_late);
+        }
+        if is_delivered {
             self.delivered_in_advance(deadline, effects);
             self.schedule_overdue(effects);
             // The message needs no room among the ready messages any more.
@@ -369,6 +380,7 @@ impl QueueState {
         if_unused: bool,
         if_empty: bool,
         reason: CancelReason,
+        now: u64,
     ) -> Result<Deleted, DeleteRefused> {
         let mut effects = Effects::none();
         let refused = match () {
@@ -380,6 +392,7 @@ impl QueueState {
         if let Some(refused) = refused {
             return Err(refused);
         }
+        self.serve_late_channel(now, &mut effects);
         let counts = self.counts_as_they_are();
         // From here on every other operation finds the queue deleted.
         self.deleted = true;

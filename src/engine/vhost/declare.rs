@@ -279,6 +279,7 @@ impl VirtualHost {
         if let Some(queue) = queue {
             self.serve_late_channel(&queue);
         }
+        let now = self.nanos();
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {
@@ -297,7 +298,7 @@ impl VirtualHost {
         let (if_unused, if_empty) = (if_unused && !is_stream, if_empty && !is_stream);
         let deleted = queue
             .lock()
-            .delete(if_unused, if_empty, CancelReason::QueueDeleted);
+            .delete(if_unused, if_empty, CancelReason::QueueDeleted, now);
         let Deleted {
             messages, effects, ..
         } = match deleted {
@@ -319,6 +320,7 @@ impl VirtualHost {
     /// Deletes the exclusive queues of a connection that is closed.
     pub(crate) fn delete_owned_by(self: &Arc<Self>, connection: ConnectionId) {
         let names = self.topology.read().owned_by(connection);
+        let now = self.nanos();
         for name in names {
             let mut topology = self.topology.write();
             // A queue of another owner may have the name by now.
@@ -329,7 +331,7 @@ impl VirtualHost {
             let queue = Arc::clone(&owned.queue);
             let deleted = queue
                 .lock()
-                .delete(false, false, CancelReason::QueueDeleted);
+                .delete(false, false, CancelReason::QueueDeleted, now);
             topology.remove_queue(&name);
             let aftermath = topology.take_aftermath(Actor::Internal);
             drop(topology);

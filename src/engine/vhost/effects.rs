@@ -252,7 +252,9 @@ impl VirtualHost {
     /// the deletion. It needs the topology lock to find the queue, and if it found the queue
     /// before, it finds it deleted.
     fn end(&self, topology: &mut super::Topology, queue: &Arc<QueueCore>) -> Aftermath {
-        let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
+        let deleted = queue
+            .lock()
+            .delete(true, false, CancelReason::QueueDeleted, 0);
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
@@ -272,6 +274,7 @@ impl VirtualHost {
         let mut last = LastCounts::default();
         let mut work = PendingEffects::new();
         self.prepare_end(reason);
+        let now = self.nanos();
         let mut aftermath = {
             let mut topology = self.topology.write();
             self.set_down(reason);
@@ -289,7 +292,7 @@ impl VirtualHost {
                     let stored = declared.queue.stored();
                     let stored = stored.filter(|_| reason.is_end_of_broker());
                     let kept = stored.map(|stored| (stored.number(), state.kept_positions()));
-                    let deleted = state.delete(false, false, reason);
+                    let deleted = state.delete(false, false, reason, now);
                     drop(state);
                     if let Ok(Deleted {
                         effects, counts, ..

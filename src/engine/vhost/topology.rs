@@ -355,7 +355,7 @@ impl Topology {
         queue: &Arc<QueueCore>,
         reason: CancelReason,
     ) -> Option<Counts> {
-        let deleted = queue.lock().delete(false, false, reason);
+        let deleted = queue.lock().delete(false, false, reason, 0);
         let Deleted {
             effects, counts, ..
         } = deleted.ok()?;

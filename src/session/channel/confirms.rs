@@ -299,12 +299,16 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn confirm_select(&self) -> Result {
-        let mut state = self.core().open()?;
+        let core = self.core();
+        let mut state = core.open()?;
         match state.mode {
             PublishMode::Tx(_) => Err(Error::confirm_in_tx_mode()),
             PublishMode::Confirm(_) => Ok(()),
             PublishMode::Plain => {
                 state.mode = PublishMode::Confirm(Confirms::default());
+                state.serve_all_at_once();
+                drop(state);
+                core.serve_consumers();
                 Ok(())
             }
         }

@@ -72,6 +72,8 @@ impl Channel {
         if prefetch_size != 0 {
             return Err(Error::prefetch_size(prefetch_size));
         }
+        // The deliveries that are due count.
+        self.core().serve_consumers();
         let mut state = self.core().open()?;
         let limit = match scope {
             QosScope::Channel => prefetch_count,
@@ -150,17 +152,21 @@ impl Channel {
                 if let Some(slot) = state.ledger.consumers.get_mut(&tag) {
                     *slot = ConsumerSlot::Consumer(Arc::clone(origin));
                 }
-                if state.has_several_consumers() {
-                    state.serve_all_at_once();
-                }
             }
             Err(_) => {
                 state.ledger.consumers.remove(&tag);
             }
         }
-        let closed = state.closed.is_some();
+        let (closed, shows_order) = (state.closed.is_some(), state.shows_order());
+        if shows_order {
+            state.serve_all_at_once();
+        }
         drop(state);
         let origin = consumed?;
+        if shows_order {
+            // One that was being made at the same time was not told before.
+            core.serve_consumers();
+        }
         if closed {
             core.remove_consumers(vec![origin], Vec::new());
         }
@@ -229,7 +235,7 @@ impl Channel {
             .ledger
             .consumers
             .insert(tag.clone(), ConsumerSlot::Reserved);
-        if state.has_several_consumers() {
+        if state.shows_order() {
             state.serve_all_at_once();
             drop(state);
             core.serve_consumers();
@@ -256,7 +262,7 @@ impl Channel {
             queue.set_timed();
         }
         let credit = Arc::new(Credit::new(0));
-        if core.lock().has_several_consumers() {
+        if core.lock().shows_order() {
             credit.serve_at_once();
         }
         // Asked again when it has started: a tap that comes meanwhile does not find it.

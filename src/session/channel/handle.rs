@@ -199,6 +199,13 @@ impl Channel {
         &self.handle.core
     }
 
+    /// Has the queues hand over all that the consumers of the channel have a right to. Runs user
+    /// code (wakers).
+    #[cfg(feature = "amqp")]
+    pub(crate) fn serve_consumers(&self) {
+        self.core().serve_consumers();
+    }
+
     pub(crate) fn downgrade(&self) -> Weak<ChannelCore> {
         Arc::downgrade(self.core())
     }

@@ -144,20 +144,18 @@ impl ChannelState {
         tx.has_settlements() || !self.ledger.is_empty()
     }
 
-    /// Whether the channel has several consumers, the one for replies among them. Then the order of
-    /// the deliveries to different consumers shows when each was made.
-    fn has_several_consumers(&self) -> bool {
-        self.ledger.consumers.len() + usize::from(self.replies_to.is_some()) > 1
+    /// Whether the order of its events shows when each delivery was made: it has several consumers,
+    /// the one for replies among them, or confirms.
+    fn shows_order(&self) -> bool {
+        let consumers = self.ledger.consumers.len() + usize::from(self.replies_to.is_some());
+        consumers > 1 || matches!(self.mode, PublishMode::Confirm(_))
     }
 
     /// From now on no consumer of the channel is served late.
     fn serve_all_at_once(&self) {
         let consumers = self.ledger.consumers.values();
-        for origin in consumers.filter_map(ConsumerSlot::as_origin) {
-            if let Some((_, credit)) = &origin.consumer {
-                credit.serve_at_once();
-            }
-        }
+        let origins = consumers.filter_map(ConsumerSlot::as_origin);
+        origins.for_each(|origin| origin.serve_at_once());
     }
 
     /// Takes the messages back that a consumer has not settled in time, and returns when its next
@@ -265,6 +263,8 @@ impl ChannelCore {
         };
         let replies_to = state.replies_to.take();
         state.last_get = None;
+        let publishers = std::mem::take(&mut state.publishers);
+        let last_route = state.last_route.take();
         let subscribers = std::mem::take(&mut state.subscribers);
         let mut wakes = state.outlet.close(reason);
         wakes.extend(state.closing.take_all());
@@ -284,7 +284,7 @@ impl ChannelCore {
         for wake in wakes.into_iter().chain(unconfirmed) {
             wake.wake();
         }
-        drop((forgotten, unread, spare_handles));
+        drop((forgotten, unread, spare_handles, publishers, last_route));
     }
 
     /// Has the queues hand over all that the consumers of the channel have a right to.

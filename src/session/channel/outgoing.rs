@@ -326,6 +326,8 @@ impl ChannelCore {
             properties: outgoing.properties().clone(),
             body: outgoing.body.clone(),
         };
+        // The deliveries that were due before come before it.
+        self.serve_consumers();
         let wake = self.lock().send(Event::Return(returned));
         if let Some(wake) = wake {
             wake.wake();

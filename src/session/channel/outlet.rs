@@ -35,16 +35,15 @@ impl Outlet {
     }
 
     /// As [`EventStream::send_deliveries`].
-    #[must_use = "woken after the lock is released"]
     #[inline]
     pub(super) fn send_deliveries(
         &self,
         count: usize,
         origin: impl FnOnce() -> Arc<DeliveryOrigin>,
-        others: impl FnMut(Wake),
-    ) -> Option<Wake> {
+        wake: impl FnMut(Wake),
+    ) -> bool {
         self.stream()
-            .send_deliveries(self.number, count, origin, others)
+            .send_deliveries(self.number, count, origin, wake)
     }
 
     /// Ends the channel's own stream. Returns the readers to be woken.

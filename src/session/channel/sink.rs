@@ -61,8 +61,9 @@ impl ConsumerSink for ChannelSink {
         }
         let ChannelState { ledger, outlet, .. } = &mut *state;
         let handle = || ledger.spare_handles.another(&origin);
-        let wake = outlet.send_deliveries(1, handle, |_| {});
-        effects.wake(wake);
+        if outlet.send_deliveries(1, handle, |wake| effects.wake(Some(wake))) {
+            origin.serve_at_once();
+        }
         ledger.arrive(origin, envelope, due);
         drop(state);
         if let Some((account, bytes)) = refund {
@@ -100,18 +101,16 @@ impl ConsumerSink for ChannelSink {
         let count = ledger.arrive_together(&origin, |run| {
             taken = fill(run, room);
         });
-        let unneeded = match count {
-            0 => ledger.spare_handles.keep(origin),
-            _ => {
-                if let Some(window) = &core.reading.window {
-                    window.add(count as u64);
-                }
-                let others = |wake| effects.wake(Some(wake));
-                let first = outlet.send_deliveries(count, || origin, others);
-                effects.wake(first);
-                None
+        if count > 0 {
+            if let Some(window) = &core.reading.window {
+                window.add(count as u64);
             }
-        };
+            let handle = || ledger.spare_handles.another(&origin);
+            if outlet.send_deliveries(count, handle, |wake| effects.wake(Some(wake))) {
+                origin.serve_at_once();
+            }
+        }
+        let unneeded = ledger.spare_handles.keep(origin);
         drop(state);
         drop(unneeded);
         taken

@@ -135,6 +135,14 @@ impl DeliveryOrigin {
         }
     }
 
+    /// From now on the queue does not serve the consumer late. With several readers one may wait
+    /// though another, who is to read first, does not.
+    pub(in crate::session) fn serve_at_once(&self) {
+        if let Some((_, credit)) = &self.consumer {
+            credit.serve_at_once();
+        }
+    }
+
     /// Has the queue hand over what it has for the consumer, though not everything is read. Runs
     /// user code (wakers).
     pub(super) fn serve(&self) {

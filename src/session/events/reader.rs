@@ -273,9 +273,9 @@ impl<E: StreamItem> Events<E> {
             first.serve();
             let (others, second) = drain(max - count);
             count += others;
-            second.note();
+            drop(second);
         }
-        first.note();
+        drop(first);
         if count == 0 {
             return 0;
         }
@@ -344,6 +344,9 @@ pub(crate) fn note_reads<'a>(events: impl Iterator<Item = &'a Event>) {
 }
 
 /// The deliveries that were read at once, by their consumers.
+///
+/// # If dropped
+/// The reads are noted, outside of all locks. Runs user code (wakers).
 #[derive(Default)]
 struct Reads(Vec<(Arc<DeliveryOrigin>, u64)>);
 
@@ -362,10 +365,11 @@ impl Reads {
     fn serve(&self) {
         self.0.iter().for_each(|(origin, _)| origin.serve());
     }
+}
 
-    /// Notes the reads, outside of all locks.
-    fn note(self) {
-        for (origin, count) in self.0 {
+impl Drop for Reads {
+    fn drop(&mut self) {
+        for (origin, count) in self.0.drain(..) {
             origin.note_read(count);
         }
     }

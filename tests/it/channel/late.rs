@@ -1,10 +1,14 @@
 //! A consumer of a channel that has unread deliveries is served late. Each operation finds the
 //! queue as if each message had been delivered at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    pin::pin,
+};
 
+use leveret::testing::TestBroker;
 use leveret::{
-    Broker, Channel, Properties, Queue, Requeue, Result,
+    Broker, Channel, Credentials, Permissions, Properties, Queue, QueueLimits, Requeue, Result,
     channel::{
         AckMode, ChannelDelivery, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple,
         PublishOptions, QosScope,
@@ -12,7 +16,7 @@ use leveret::{
 };
 use proptest::prelude::*;
 
-use crate::common::{cases, channel_of};
+use crate::common::{Alarm, cases, channel_of};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -33,6 +37,12 @@ enum Op {
     /// Another channel takes a message.
     Get,
     Count,
+    /// The same by a handle of the queue.
+    Length,
+    /// The test looks whether everything is settled.
+    Idle,
+    /// The queue gets a limit, which is not reached, and then one that drops what is ready.
+    Limit,
     Purge,
     /// Another channel subscribes and closes at once. It may hold one message.
     Visit,
@@ -52,6 +62,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Recover),
         1 => Just(Op::Get),
         1 => Just(Op::Count),
+        1 => Just(Op::Length),
+        1 => Just(Op::Idle),
+        1 => Just(Op::Limit),
         1 => Just(Op::Purge),
         1 => Just(Op::Visit),
         1 => Just(Op::Close),
@@ -128,7 +141,7 @@ fn consuming(broker: &Broker, queue: &Queue, prefetch: u16) -> Result<Channel> {
 }
 
 fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
-    let broker = Broker::new();
+    let broker = TestBroker::new();
     let open = || consuming(&broker, &Queue::new("q"), prefetch).unwrap();
     let (mut theirs, ours) = (open(), channel_of(&broker).unwrap());
     let mut events = theirs.events();
@@ -194,6 +207,22 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
             Op::Count => {
                 let counts = ours.queue_declare_passive("q").unwrap();
                 prop_assert_eq!(counts.message_count as usize, model.ready.len());
+            }
+            Op::Length => {
+                let handle = broker
+                    .simple_queue::<String>(&Queue::existing("q"))
+                    .unwrap();
+                prop_assert_eq!(handle.len().unwrap(), model.ready.len());
+            }
+            Op::Idle => {
+                prop_assert_eq!(broker.settled(), model.unsettled.is_empty());
+            }
+            Op::Limit => {
+                broker
+                    .set_queue_limits("q", QueueLimits::new().max_length(0))
+                    .unwrap();
+                model.ready.clear();
+                broker.set_queue_limits("q", QueueLimits::new()).unwrap();
             }
             Op::Purge => {
                 let purged = ours.queue_purge("q").unwrap();
@@ -288,5 +317,109 @@ fn a_message_of_higher_priority_does_not_overtake_one_that_the_consumer_has_a_ri
         theirs.basic_ack(tag, Multiple::No)?;
     }
     assert_eq!(read_all(&theirs), [0, 1, 2, 3, 4, 6, 5]);
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_the_whole_channel_counts_the_messages_that_are_due() -> Result {
+    let broker = Broker::new();
+    let theirs = consuming(&broker, &Queue::new("q"), 0)?;
+    let ours = channel_of(&broker)?;
+    for number in 0..10 {
+        publish(&ours, number, 0)?;
+    }
+    theirs.basic_qos(0, 3, QosScope::Channel)?;
+    assert_eq!(read_all(&theirs), (0..10).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn a_virtual_host_that_is_deleted_delivers_what_is_due_before_it_cancels() -> Result {
+    let broker = Broker::new();
+    broker.create_vhost("other")?;
+    let guest = || Credentials::guest();
+    broker.set_permissions("other", "guest", &Permissions::new(".*", ".*", ".*"))?;
+    let theirs = broker.connect("other", guest())?.open_channel()?;
+    theirs.queue_declare(&Queue::new("q"))?;
+    theirs.basic_consume("q", ConsumeOptions::new())?;
+    let ours = broker.connect("other", guest())?.open_channel()?;
+    for number in 0..5 {
+        publish(&ours, number, 0)?;
+    }
+    broker.delete_vhost("other")?;
+    let events = theirs.events();
+    for expected in 0..5 {
+        let event = events.try_recv().expect("it was due");
+        assert_eq!(tagged(event).1, (expected, false));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_is_not_polled_leaves_the_later_messages_to_another() -> Result {
+    let broker = Broker::new();
+    let theirs = consuming(&broker, &Queue::new("q"), 0)?;
+    let ours = channel_of(&broker)?;
+    let (kept, reading) = (theirs.events(), theirs.events());
+    let (first, second) = (Alarm::new(), Alarm::new());
+    let (mut kept, mut waiting) = (pin!(kept.recv_async()), pin!(reading.recv_async()));
+    assert!(first.poll(kept.as_mut()).is_pending());
+    assert!(second.poll(waiting.as_mut()).is_pending());
+    publish(&ours, 0, 0)?;
+    assert!(first.has_rung() && !second.has_rung());
+    publish(&ours, 1, 0)?;
+    assert!(second.has_rung());
+    Ok(())
+}
+
+#[test]
+fn a_confirm_comes_after_the_delivery_of_a_message_that_was_published_before() -> Result {
+    let broker = Broker::new();
+    for consumes_first in [true, false] {
+        let channel = channel_of(&broker)?;
+        channel.queue_declare(&Queue::new("q"))?;
+        if consumes_first {
+            channel.basic_consume("q", ConsumeOptions::new())?;
+        }
+        channel.confirm_select()?;
+        if !consumes_first {
+            channel.basic_consume("q", ConsumeOptions::new())?;
+        }
+        for number in 0..3 {
+            publish(&channel, number, 0)?;
+        }
+        let mut events: Vec<Event> = Vec::new();
+        channel.events().drain_into(&mut events, 100);
+        let is_delivery = |event: &Event| matches!(event, Event::Delivery(_));
+        let order: Vec<bool> = events.iter().map(is_delivery).collect();
+        assert_eq!(order, [true, false, true, false, true, false]);
+        channel.basic_ack(0, Multiple::Yes)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_dead_letter_that_the_consumer_has_a_right_to_is_not_shown_as_delivered_before() -> Result {
+    let broker = Broker::new();
+    let theirs = consuming(&broker, &Queue::new("q"), 0)?;
+    let ours = channel_of(&broker)?;
+    let source = Queue::quorum("source")
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("q");
+    ours.queue_declare(&source)?;
+    publish(&ours, 0, 0)?;
+    for number in 1..=2 {
+        let (body, properties) = (number.to_string(), Properties::new());
+        ours.basic_publish("", "source", body, properties, PublishOptions::new())?;
+        let got = ours
+            .basic_get("source", AckMode::Manual)?
+            .expect("one is ready");
+        ours.basic_reject(got.delivery_tag(), Requeue::No)?;
+    }
+    let events = theirs.events();
+    let read: Vec<Message> = std::iter::from_fn(|| events.try_recv().ok())
+        .map(|event| tagged(event).1)
+        .collect();
+    assert_eq!(read, [(0, false), (1, false), (2, false)]);
     Ok(())
 }

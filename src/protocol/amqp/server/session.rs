@@ -356,6 +356,7 @@ impl Session {
             // The peer has seen the deliveries that return.
             Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
                 let is_async = matches!(method, Method::BasicRecoverAsync { .. });
+                channel.channel.serve_consumers();
                 self.drain(output);
                 let Some(Slot::Open(channel)) = self.channels.get(&number) else {
                     return Ok(());
@@ -366,6 +367,7 @@ impl Session {
                 Ok(())
             }
             Method::ChannelClose { .. } => {
+                channel.channel.serve_consumers();
                 self.drain(output);
                 self.end_channel(number);
                 output.method(number, &Method::ChannelCloseOk {});

@@ -158,17 +158,16 @@ impl EventStream {
         self.state.lock().push(channel, event)
     }
 
-    /// Appends deliveries that the channel has, with a handle to the origin of one of them. Returns
-    /// the first reader to be woken; `others` has those for the deliveries behind the first.
-    #[must_use = "woken after the lock of the channel is released"]
+    /// Appends deliveries that the channel has, with a handle to the origin of one of them. `wake`
+    /// gets a reader to be woken for each of them. Returns whether further readers wait.
     #[inline]
     pub(crate) fn send_deliveries(
         &self,
         channel: u16,
         count: usize,
         origin: impl FnOnce() -> Arc<DeliveryOrigin>,
-        mut others: impl FnMut(Wake),
-    ) -> Option<Wake> {
+        wake: impl FnMut(Wake),
+    ) -> bool {
         let mut state = self.state.lock();
         match state.sent.back_mut() {
             Some((last, Sent::Deliveries(_, before))) if *last == channel => *before += count,
@@ -176,10 +175,8 @@ impl EventStream {
                 .sent
                 .push_back((channel, Sent::Deliveries(origin(), count))),
         }
-        let first = state.next_reader()?;
-        let woken = (1..count).map_while(|_| state.next_reader());
-        woken.for_each(&mut others);
-        Some(first)
+        (0..count).map_while(|_| state.next_reader()).for_each(wake);
+        !state.waiting.is_empty()
     }
 
     /// Appends the confirm of a message. If the last event is the confirm of an earlier message of
