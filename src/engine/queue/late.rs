@@ -17,6 +17,9 @@ use super::{
     state::QueueState,
 };
 
+/// A channel with a smaller prefetch is never served late. Its runs would be too short.
+const LEAST_PREFETCH: u32 = 8;
+
 impl QueueState {
     /// Applies settlements that did not notify the queue, and serves all consumers with credit.
     pub(super) fn apply_settlements(&mut self, now: u64, effects: &mut Effects) {
@@ -54,7 +57,9 @@ impl ConsumerState {
     /// Whether it may be served late: it is one of a channel, and settles its deliveries.
     #[inline]
     pub(super) fn may_be_late(&self) -> bool {
-        matches!(self.target, DeliveryTarget::Push(_)) && !self.auto_ack
+        matches!(self.target, DeliveryTarget::Push(_))
+            && !self.auto_ack
+            && !(1..LEAST_PREFETCH).contains(&self.prefetch)
     }
 
     /// Whether the consumer may take one more message. If not, the queue is notified when it may.
@@ -65,10 +70,10 @@ impl ConsumerState {
         !is_late && (self.prefetch == 0 || self.delivered.available > 0 || self.refresh())
     }
 
-    /// Whether it has unread deliveries. A channel that may hold one message has no credit then.
+    /// Whether it has unread deliveries, and is to be served late.
     fn is_late(&self) -> bool {
         let handed = self.delivered.totals.messages;
-        self.may_be_late() && self.prefetch != 1 && self.credit.waits_for_readers(handed)
+        self.may_be_late() && self.credit.waits_for_readers(handed)
     }
 
     /// Adds the settlements since the last time. If that gives no credit, requests a notification.

@@ -146,7 +146,10 @@ fn check(ops: Vec<Op>, prefetch: u16) -> Result<(), TestCaseError> {
     let (mut theirs, ours) = (open(), channel_of(&broker).unwrap());
     let mut events = theirs.events();
     let mut model = Model {
-        prefetch: prefetch.into(),
+        prefetch: match prefetch {
+            0 => usize::MAX,
+            _ => prefetch.into(),
+        },
         ..Model::default()
     };
     for op in ops {
@@ -264,7 +267,7 @@ proptest! {
     #[test]
     fn every_operation_finds_the_queue_as_if_each_message_had_been_delivered_at_once(
         ops in ops(),
-        prefetch in 1..9_u16,
+        prefetch in prop_oneof![Just(0), 1..4_u16, 7..20_u16],
     ) {
         check(ops, prefetch)?;
     }
