@@ -8,6 +8,9 @@
 //! do not overtake one another. Every operation on the queue but a publish first serves the
 //! channel. So it finds the queue as if each message had been handed over as soon as possible.
 //!
+//! Two threads that poll one stream of events may still see it. One of them has taken the last
+//! event and not noted that yet, and the other finds nothing.
+//!
 //! In the same way an operation applies the settlements of a typed consumer, which notifies its
 //! queue when it needs more messages.
 
