@@ -30,7 +30,8 @@ const TRACED: u8 = 8;
 /// A message that the consumer has in its run may expire there.
 const EXPIRES: u8 = 16;
 
-/// A channel has other consumers too, and is never served late.
+/// The consumer is never served late: its channel has other consumers too, or confirms, or several
+/// readers that wait.
 const AT_ONCE: u8 = 32;
 
 /// The queue waits until the readers of a channel have read everything.

@@ -274,9 +274,9 @@ impl VirtualHost {
     ) -> Result<u64> {
         let name = Name::of_entity(name)?;
         by.access.check(Configure, EntityKind::Queue, &name)?;
-        let queue = self.read_topology(|topology| topology.queue(&name));
-        // The messages that its consumer has a right to are not counted.
-        if let Some(queue) = queue {
+        // The deletion itself hands over the messages that a consumer has a right to. Without them
+        // the queue may be empty.
+        if if_empty && let Some(queue) = self.read_topology(|topology| topology.queue(&name)) {
             self.serve_late_channel(&queue);
         }
         let now = self.nanos();

@@ -77,7 +77,7 @@ impl Arrivals {
         self.spare = buffer;
     }
 
-    /// Adds the messages of a buffer. There is at least one.
+    /// Adds the messages of a buffer, which have to be settled. There is at least one.
     pub(super) fn push_buffer(
         &mut self,
         tag: u64,
@@ -85,10 +85,7 @@ impl Arrivals {
         due: u64,
         messages: Vec<Envelope>,
     ) {
-        self.unsettled += match origin.auto_ack {
-            true => 0,
-            false => messages.len(),
-        };
+        self.unsettled += messages.len();
         self.push_run(tag, origin, due, messages);
     }
 

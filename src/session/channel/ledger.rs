@@ -109,8 +109,8 @@ impl Ledger {
         });
     }
 
-    /// As [`arrive`](Self::arrive) of the messages that `fill` puts into a list. Returns how many
-    /// there are.
+    /// As [`arrive`](Self::arrive) of the messages that `fill` puts into a list, which have to be
+    /// settled. Returns how many there are.
     pub(super) fn arrive_together(
         &mut self,
         origin: &Arc<DeliveryOrigin>,
@@ -123,7 +123,7 @@ impl Ledger {
             self.arrivals.keep_buffer(messages);
             return 0;
         }
-        if !origin.auto_ack && origin.queue.is_classic() {
+        if origin.queue.is_classic() {
             self.volume += count as u64;
         }
         let tag = self.last_tag + 1;
