@@ -240,11 +240,9 @@ impl Inbound {
             expires_at,
             ..Meta::default()
         };
-        let mut envelope = Envelope::new(
-            Body::encoded(self.body),
-            &Address::new(&exchange, &self.routing_key),
-            Some(Arc::new(meta)),
-        );
+        let address = Address::new(&exchange, &self.routing_key);
+        let meta = address.complete(meta);
+        let mut envelope = Envelope::new(Body::encoded(self.body), &address, Some(meta));
         if self.redelivered {
             envelope.count_return(true);
         }

@@ -246,7 +246,7 @@ impl DeliveryInfo {
     pub fn position(&self) -> u64 {
         self.unacked
             .envelope()
-            .map_or(0, |envelope| envelope.position)
+            .map_or(0, |envelope| envelope.position())
     }
 
     /// The properties of the message, with its content type.
@@ -275,7 +275,7 @@ impl DeliveryInfo {
         envelope.properties().expiration.as_ref()?;
         let elsewhere = envelope.meta().map_or(0, |meta| meta.expires_at);
         let nanos = match elsewhere {
-            0 => envelope.deadline,
+            0 => envelope.deadline(),
             nanos => nanos,
         };
         origin.vhost.instant(nanos)

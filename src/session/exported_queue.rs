@@ -170,7 +170,7 @@ impl ExportedQueue {
         };
         Exported {
             key,
-            position: envelope.position,
+            position: envelope.position(),
             exchange: self.vhost.exchange_names().name(envelope.origin()),
             routing_key: envelope.routing_key().into(),
             properties: envelope.shared_properties(),

@@ -1,6 +1,6 @@
 //! Forwarding: a message in hand is published elsewhere, and then acknowledged.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use super::{
     connection::Connection,
@@ -71,11 +71,8 @@ fn publish(
         ..Meta::default()
     };
     let body = mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
-    let mut message = Some(Envelope::new(
-        body,
-        prepared.address(),
-        Some(Arc::new(meta)),
-    ));
+    let meta = prepared.address().complete(meta);
+    let mut message = Some(Envelope::new(body, prepared.address(), Some(meta)));
     let key = prepared.routing_key();
     let outcome = match prepared.start_if_up(message.as_ref()) {
         None => Ok(prepared.push(&mut message, gate, OnFull::Refuse)),

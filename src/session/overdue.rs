@@ -96,7 +96,7 @@ impl Unacked {
     /// has taken it back, or if it is settled.
     pub(super) fn take_back(&mut self) -> Option<(Arc<DeliveryOrigin>, Envelope)> {
         let (origin, envelope) = self.release()?;
-        match origin.end(envelope.position) {
+        match origin.end(envelope.position()) {
             true => None,
             false => Some((origin, envelope)),
         }

@@ -120,7 +120,7 @@ impl DeliveryOrigin {
     pub(super) fn claim(&self, envelope: &Envelope) -> Claim {
         match self.auto_ack {
             true => Claim::default(),
-            false => self.holders.claim(envelope.position, self.vhost.drain()),
+            false => self.holders.claim(envelope.position(), self.vhost.drain()),
         }
     }
 
@@ -156,7 +156,7 @@ impl DeliveryOrigin {
     /// Those of [`ack`](Self::ack).
     #[inline(never)]
     pub(super) fn ack_with_claims(&self, envelope: &Envelope, bytes: u64) -> Result {
-        match self.end(envelope.position) || self.auto_ack {
+        match self.end(envelope.position()) || self.auto_ack {
             true => Ok(()),
             false => {
                 self.forget(envelope);
@@ -362,7 +362,7 @@ impl Unacked {
     /// Acknowledges the message and returns it. A second call does nothing.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
         let (origin, envelope) = self.release()?;
-        if !origin.end(envelope.position) && !origin.auto_ack {
+        if !origin.end(envelope.position()) && !origin.auto_ack {
             origin.forget(&envelope);
             // The payload is given out even if the acknowledgement fails.
             let _ = origin.ack(1, envelope.size(), Some(&envelope));
@@ -461,7 +461,7 @@ impl Unacked {
             return Ok(());
         };
         let up = origin.vhost.check_up();
-        match origin.end(envelope.position) || origin.auto_ack {
+        match origin.end(envelope.position()) || origin.auto_ack {
             true => up,
             false => {
                 let nacked = origin.nack_batch(vec![envelope], requeue, cause);

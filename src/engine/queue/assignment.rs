@@ -75,7 +75,7 @@ impl QueueState {
             let Some(envelope) = self.ready.pop() else {
                 return assigned;
             };
-            let (size, deadline) = (envelope.size(), envelope.deadline);
+            let (size, deadline) = (envelope.size(), envelope.deadline());
             let consumer = next.id;
             let later = match self.kind.is_quorum() {
                 true => self.consumers.assign(next, size, now),

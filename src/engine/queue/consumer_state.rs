@@ -249,7 +249,7 @@ impl ConsumerState {
             let Some(envelope) = message.take() else {
                 return false;
             };
-            let (position, deadline) = (envelope.position, envelope.deadline);
+            let (position, deadline) = (envelope.position(), envelope.deadline());
             let was_empty = run.is_empty();
             if run.capacity() == 0 {
                 has_made_room(run);

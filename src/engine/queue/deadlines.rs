@@ -73,7 +73,7 @@ impl Deadlines {
             return false;
         };
         shown.entered += 1;
-        let (position, key) = (copy.position, (due, shown.entered));
+        let (position, key) = (copy.position(), (due, shown.entered));
         let held = Held { copy, due: key };
         shown.by_position.insert(position, Some(held));
         shown.by_due.insert(key, position);

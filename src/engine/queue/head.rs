@@ -87,7 +87,7 @@ impl QueueState {
         let head = self.ready.head()?;
         Some(Head {
             timestamp: head.meta().and_then(|meta| meta.properties.timestamp),
-            age: marks.age(head.position, now),
+            age: marks.age(head.position(), now),
         })
     }
 

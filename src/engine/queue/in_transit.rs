@@ -116,7 +116,7 @@ impl InTransit {
 
     pub(super) fn positions(&self) -> impl Iterator<Item = u64> {
         let messages = self.messages.values();
-        messages.map(|waiting| waiting.envelope.position)
+        messages.map(|waiting| waiting.envelope.position())
     }
 
     pub(super) fn totals(&self) -> MessageTotals {

@@ -166,7 +166,7 @@ impl Inbox {
 
     /// Takes the first message out if it has expired.
     fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
-        let is_due = |first: &Envelope| first.deadline <= now;
+        let is_due = |first: &Envelope| first.deadline() <= now;
         match self.is_one_run() {
             true if !self.run.first().is_some_and(is_due) => None,
             _ => self.split_run().pop_expired(now),
@@ -187,7 +187,7 @@ impl Inbox {
             };
             if singles.is_kept(kept, head) {
                 kept += 1;
-            } else if head.deadline <= now {
+            } else if head.deadline() <= now {
                 expired.extend(singles.messages.remove(kept));
             } else {
                 return;
@@ -204,7 +204,7 @@ impl Inbox {
             !singles.is_some_and(|singles| singles.is_kept(*index, envelope))
         };
         let first = messages.find(expires);
-        first.map_or(NEVER, |(_, envelope)| envelope.deadline)
+        first.map_or(NEVER, |(_, envelope)| envelope.deadline())
     }
 }
 
@@ -377,7 +377,7 @@ impl QueueState {
         let unseen = subscriber.take_back(run.drain(..));
         let returned = unseen.len() as u64;
         if let Some(first) = unseen.first() {
-            self.read_again(id, first.position);
+            self.read_again(id, first.position());
         }
         for envelope in unseen {
             self.put_back_undelivered(envelope, effects);

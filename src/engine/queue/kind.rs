@@ -410,9 +410,9 @@ impl QueueState {
     /// Makes a returned message ready. In a classic queue it keeps its position, in a quorum queue
     /// it gets the last one among the returned messages.
     pub(super) fn make_returned_ready(&mut self, mut envelope: Envelope) {
-        let from = envelope.position;
+        let from = envelope.position();
         if self.kind.is_quorum() {
-            envelope.position = self.next_position();
+            envelope.set_position(self.next_position());
             envelope.mark_returned();
             self.write_move(from, &envelope);
         } else {

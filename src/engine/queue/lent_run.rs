@@ -123,6 +123,6 @@ impl QueueState {
 
 /// The first deadline of messages. [`NEVER`] if none of them expires.
 fn earliest<'a>(messages: impl Iterator<Item = &'a Envelope>) -> u64 {
-    let deadlines = messages.map(|envelope| envelope.deadline);
+    let deadlines = messages.map(|envelope| envelope.deadline());
     deadlines.min().unwrap_or(NEVER)
 }

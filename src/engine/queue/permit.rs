@@ -262,7 +262,7 @@ mod tests {
             assert_eq!(matches!(taken, Checkout::Taken), !run.is_empty());
             let run = run
                 .iter()
-                .map(|envelope| (envelope.position, envelope.size()));
+                .map(|envelope| (envelope.position(), envelope.size()));
             self.handed[number].extend(run);
         }
 

@@ -252,7 +252,7 @@ impl Ready {
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
         self.lane(&envelope)
             .returned
-            .insert(envelope.position, envelope);
+            .insert(envelope.position(), envelope);
     }
 
     /// The message to be delivered next.
@@ -263,7 +263,7 @@ impl Ready {
     /// The lowest position of all messages.
     pub(super) fn first_position(&self) -> Option<u64> {
         let heads = self.lanes.iter().filter_map(Lane::head);
-        heads.map(|head| head.position).min()
+        heads.map(|head| head.position()).min()
     }
 
     /// The lanes that may have messages.
@@ -311,7 +311,7 @@ impl Ready {
     /// Takes a message that expires at `now` or before and may leave: the head, and in a quorum
     /// queue the head of any priority and of the returned messages.
     pub(super) fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
-        let is_over = |head: &Envelope| head.deadline <= now;
+        let is_over = |head: &Envelope| head.deadline() <= now;
         match self.order {
             Order::Classic(_) if self.head().is_some_and(is_over) => self.pop(),
             Order::Classic(_) => None,
@@ -327,7 +327,7 @@ impl Ready {
 
     /// When the next message that may leave expires. [`NEVER`] if none does.
     pub(super) fn next_deadline(&self) -> u64 {
-        let deadline = |head: Option<&Envelope>| head.map_or(NEVER, |head| head.deadline);
+        let deadline = |head: Option<&Envelope>| head.map_or(NEVER, |head| head.deadline());
         match self.order {
             Order::Classic(_) => deadline(self.head()),
             Order::Quorum => self
@@ -365,9 +365,9 @@ impl Ready {
             let level = Reverse(level);
             let last = key.filter(|key| key.level == level);
             let behind = lane.behind(last.map(|key| key.position));
-            let old = behind.take_while(move |envelope| envelope.position < end);
+            let old = behind.take_while(move |envelope| envelope.position() < end);
             old.map(move |envelope| {
-                let position = envelope.position;
+                let position = envelope.position();
                 (ReadyKey { level, position }, envelope)
             })
         })
@@ -399,7 +399,7 @@ impl Lane {
     /// Whether the next message is a returned one.
     fn returned_first(&self) -> bool {
         match (self.returned.first_key_value(), self.arrived.front()) {
-            (Some((position, _)), Some(arrived)) => *position < arrived.position,
+            (Some((position, _)), Some(arrived)) => *position < arrived.position(),
             (Some(_), None) => true,
             (None, _) => false,
         }
@@ -412,7 +412,7 @@ impl Lane {
         let mut returned = returned.map(|(_, envelope)| envelope).peekable();
         let mut arrived = self.arrived.behind(position).peekable();
         std::iter::from_fn(move || match (returned.peek(), arrived.peek()) {
-            (Some(one), Some(other)) if other.position < one.position => arrived.next(),
+            (Some(one), Some(other)) if other.position() < one.position() => arrived.next(),
             (Some(_), _) => returned.next(),
             (None, _) => arrived.next(),
         })

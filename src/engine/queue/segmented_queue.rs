@@ -144,7 +144,7 @@ impl SegmentedQueue {
     /// The messages behind a position, or all, in order.
     pub(super) fn behind(&self, position: Option<u64>) -> impl Iterator<Item = &Envelope> {
         let passed =
-            move |envelope: &Envelope| position.is_some_and(|last| envelope.position <= last);
+            move |envelope: &Envelope| position.is_some_and(|last| envelope.position() <= last);
         let first = self.first.partition_point(passed);
         let is_passed = |segment: &Segment| segment.messages.last().is_some_and(passed);
         let segments = self
@@ -160,13 +160,13 @@ impl SegmentedQueue {
 
     /// The message at a position.
     pub(super) fn get_mut(&mut self, position: u64) -> Option<&mut Envelope> {
-        let place = |envelope: &Envelope| envelope.position;
+        let place = |envelope: &Envelope| envelope.position();
         if let Ok(index) = self.first.binary_search_by_key(&position, place) {
             return self.first.get_mut(index);
         }
         let is_passed = |segment: &Segment| {
             let last = segment.messages.last();
-            last.is_some_and(|last| last.position < position)
+            last.is_some_and(|last| last.position() < position)
         };
         let number = self.segments.partition_point(is_passed);
         let messages = &mut self.segments.get_mut(number)?.messages;
@@ -180,14 +180,14 @@ impl SegmentedQueue {
             // Messages are cheap to take from its front, and most are taken from there.
             self.next_segment();
         }
-        let place = |envelope: &Envelope| envelope.position;
+        let place = |envelope: &Envelope| envelope.position();
         if let Ok(index) = self.first.binary_search_by_key(&position, place) {
             self.len -= 1;
             return self.first.remove(index);
         }
         let is_passed = |segment: &Segment| {
             let last = segment.messages.last();
-            last.is_some_and(|last| last.position < position)
+            last.is_some_and(|last| last.position() < position)
         };
         let number = self.segments.partition_point(is_passed);
         let segment = self.segments.get_mut(number)?;
@@ -238,7 +238,7 @@ mod tests {
     fn numbered(position: u64) -> Envelope {
         let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
         let mut envelope = Envelope::new(Body::new(0_u8), &address, None);
-        envelope.position = position;
+        envelope.set_position(position);
         envelope
     }
 
@@ -258,7 +258,7 @@ mod tests {
                         next += 1;
                     },
                     2 => for _ in 0..count {
-                        let popped = line.pop_front().map(|envelope| envelope.position);
+                        let popped = line.pop_front().map(|envelope| envelope.position());
                         prop_assert_eq!(popped, model.pop_front());
                     },
                     // Counted from the front or the back, whether there is such a message or not.
@@ -269,8 +269,8 @@ mod tests {
                         };
                         let position = model.remove(index);
                         let removed = line.remove(position.unwrap_or(next));
-                        prop_assert_eq!(removed.map(|envelope| envelope.position), position);
-                        let behind = line.behind(position).map(|envelope| envelope.position);
+                        prop_assert_eq!(removed.map(|envelope| envelope.position()), position);
+                        let behind = line.behind(position).map(|envelope| envelope.position());
                         let from = position.map_or(0, |_| index);
                         prop_assert!(behind.eq(model.range(from..).copied()));
                     },
@@ -280,12 +280,12 @@ mod tests {
                         let count = count.min(model.len());
                         // Each message has one byte.
                         prop_assert_eq!(moved, MessageTotals::new(count as u64, count as u64));
-                        let positions = run.iter().map(|envelope| envelope.position);
+                        let positions = run.iter().map(|envelope| envelope.position());
                         prop_assert!(positions.eq(model.drain(..count)));
                     }
                 }
                 prop_assert_eq!(line.len(), model.len());
-                let front = line.front().map(|envelope| envelope.position);
+                let front = line.front().map(|envelope| envelope.position());
                 prop_assert_eq!(front, model.front().copied());
             }
         }

@@ -32,7 +32,7 @@ impl Singles {
 
     /// Puts a message that was taken from here back to the front, for a receiver to take it.
     pub(super) fn put_back(&mut self, envelope: Envelope) {
-        let position = envelope.position;
+        let position = envelope.position();
         self.messages.push_front(envelope);
         // The receivers that were woken take the first messages.
         let awaited = true;
@@ -50,7 +50,7 @@ impl Singles {
     /// Whether the message is the one at this index of those that do not expire here.
     pub(super) fn is_kept(&self, index: usize, envelope: &Envelope) -> bool {
         let kept = self.kept.get(index);
-        kept.is_some_and(|kept| kept.position == envelope.position)
+        kept.is_some_and(|kept| kept.position == envelope.position())
     }
 
     /// Takes the first message.
@@ -65,7 +65,7 @@ impl Singles {
     /// Takes the first message out if it has expired.
     pub(super) fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
         let head = self.messages.front()?;
-        let expired = head.deadline <= now && !self.is_kept(0, head);
+        let expired = head.deadline() <= now && !self.is_kept(0, head);
         expired.then(|| self.messages.pop_front())?
     }
 

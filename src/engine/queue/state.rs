@@ -174,7 +174,7 @@ impl QueueState {
         let Some(envelope) = message else {
             return Ok(());
         };
-        let (size, deadline) = (envelope.size(), envelope.deadline);
+        let (size, deadline) = (envelope.size(), envelope.deadline());
         let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
         if deadline == NEVER
             && !failed_before
@@ -224,8 +224,8 @@ impl QueueState {
             }
             return;
         }
-        let (size, deadline) = (envelope.size(), envelope.deadline);
-        envelope.position = self.next_position();
+        let (size, deadline) = (envelope.size(), envelope.deadline());
+        envelope.set_position(self.next_position());
         self.tally.taken_in += MessageTotals::new(1, size);
         self.timing.note_deadline(deadline);
         // If it is stored, it is shown as delivered before. So no channel is late for it.
@@ -325,7 +325,7 @@ impl QueueState {
         if by == PushedBy::Broker && envelope.delivery_count() > 0 {
             envelope.mark_delivered_before();
         }
-        let timed = envelope.deadline != NEVER;
+        let timed = envelope.deadline() != NEVER;
         self.ready.push_back(envelope);
         if timed || self.is_limited {
             self.note_limits();

@@ -54,7 +54,7 @@ impl Storage {
     fn write(&self, envelope: &Envelope, change: impl FnOnce(Mark) -> Mark) {
         if self.keeps(envelope) {
             let mark = change(Storage::mark_of(envelope));
-            self.queue.mark(envelope.position, mark);
+            self.queue.mark(envelope.position(), mark);
         }
     }
 
@@ -233,14 +233,14 @@ impl QueueState {
     pub(super) fn write_move(&self, from: u64, envelope: &Envelope) {
         if let Some(storage) = self.storage.as_ref().filter(|it| it.keeps(envelope)) {
             let mark = Storage::mark_of(envelope);
-            storage.queue.move_to(from, envelope.position, mark);
+            storage.queue.move_to(from, envelope.position(), mark);
         }
     }
 
     /// Writes that a message is gone.
     pub(super) fn forget(&self, envelope: &Envelope) {
         if let Some(storage) = self.storage.as_ref().filter(|it| it.keeps(envelope)) {
-            storage.queue.settle(envelope.position);
+            storage.queue.settle(envelope.position());
         }
     }
 
@@ -258,12 +258,12 @@ impl QueueState {
         place: RestoredPlace,
         effects: &mut Effects,
     ) {
-        self.next_position = self.next_position.max(envelope.position + 1);
+        self.next_position = self.next_position.max(envelope.position() + 1);
         self.tally.taken_in.add_message(envelope.size());
         if let Some(account) = &self.account {
             account.charge(envelope.size());
         }
-        self.timing.note_deadline(envelope.deadline);
+        self.timing.note_deadline(envelope.deadline());
         match place {
             RestoredPlace::Dead(reason) => self.dead_letter_or_drop(envelope, reason, effects),
             // The last delivery has failed, since its consumer has ended.
@@ -296,9 +296,9 @@ impl QueueState {
     /// The positions of all messages that no consumer has.
     pub(in crate::engine) fn kept_positions(&self) -> Vec<u64> {
         let ready = self.ready.behind(None, u64::MAX);
-        let ready = ready.map(|(_, envelope)| envelope.position);
+        let ready = ready.map(|(_, envelope)| envelope.position());
         let delayed = self.timing.delayed.after(None);
-        let delayed = delayed.map(|(_, envelope)| envelope.position);
+        let delayed = delayed.map(|(_, envelope)| envelope.position());
         ready
             .chain(delayed)
             .chain(self.in_transit_positions())

@@ -154,10 +154,10 @@ impl QueueState {
             if self.storage.is_some() {
                 // Its store knows it by a position too.
                 self.write_incoming();
-                envelope.position = self.next_position();
+                envelope.set_position(self.next_position());
             }
             self.tally.taken_in += MessageTotals::new(1, size);
-            self.timing.note_deadline(envelope.deadline);
+            self.timing.note_deadline(envelope.deadline());
             self.delay(envelope, due, false, effects);
             if self.kind.is_quorum() {
                 self.trim(by, effects);
@@ -307,8 +307,8 @@ impl QueueState {
             let Some(mut envelope) = self.timing.delayed.pop_overdue() else {
                 return;
             };
-            let from = envelope.position;
-            envelope.position = self.next_position();
+            let from = envelope.position();
+            envelope.set_position(self.next_position());
             self.write_move(from, &envelope);
             let before = self.ready.len();
             self.ready.push_back(envelope);

@@ -53,10 +53,7 @@ impl VirtualHost {
         let meta: &Meta = match envelope.meta() {
             Some(meta) => meta,
             None => {
-                plain = Meta {
-                    properties: envelope.properties().clone(),
-                    ..Meta::default()
-                };
+                plain = envelope.to_meta();
                 &plain
             }
         };
@@ -85,7 +82,7 @@ impl VirtualHost {
             .and_then(|key| Name::new(key).ok())
             .unwrap_or_default();
         let address = Address::new(&self.exchange_names().of(&exchange), &key);
-        let (meta, failures) = (Arc::new(buried), envelope.delivery_count());
+        let (meta, failures) = (address.complete(buried), envelope.delivery_count());
         let letter = |body| {
             let mut letter = Envelope::new(body, &address, Some(Arc::clone(&meta)));
             letter.carry_failures(failures);

@@ -60,7 +60,7 @@ impl<'a> Envelopes<'a> {
             },
         };
         let mut envelope = Envelope::new(Body::encoded(body), &address, Some(meta));
-        envelope.deadline = deadline;
+        envelope.set_deadline(deadline);
         envelope.at(position)
     }
 
@@ -78,9 +78,10 @@ impl<'a> Envelopes<'a> {
             },
             ..Meta::default()
         };
+        let address = Address::new(&exchange, &key);
         Parts {
-            address: Address::new(&exchange, &key),
-            meta: Arc::new(meta),
+            meta: address.complete(meta),
+            address,
             deadline: head.expires.map_or(NEVER, |at| self.clock.nanos(at)),
         }
     }

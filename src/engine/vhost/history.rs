@@ -83,14 +83,14 @@ impl History {
     }
 
     fn add(&self, kept: &mut Kept, message: Envelope) -> Option<Envelope> {
-        kept.next_position = message.position + 1;
+        kept.next_position = message.position() + 1;
         kept.messages.push_back(message);
         if kept.messages.len() as u64 <= self.length {
             return None;
         }
         let oldest = kept.messages.pop_front()?;
         if let Some(stored) = &self.stored {
-            stored.settle(oldest.position);
+            stored.settle(oldest.position());
         }
         Some(oldest)
     }
@@ -180,7 +180,7 @@ impl VirtualHost {
         });
         let mut copy = copy?;
         // It waits for bindings, and does not expire meanwhile.
-        copy.deadline = NEVER;
+        copy.set_deadline(NEVER);
         let record = match &history.stored {
             None => None,
             Some(stored) => self.record(stored, &copy, None, None)?,

@@ -153,6 +153,11 @@ pub(crate) struct RecoveredStore {
     pub(crate) numbers: Numbers,
 }
 
+/// The time of a virtual host at its start. Time zero is reserved for callers that have not read
+/// the clock. It is a whole number of milliseconds, and so a deadline some milliseconds later is
+/// exact.
+const BEGIN: Duration = Duration::from_millis(1);
+
 /// A virtual host.
 #[derive(Debug)]
 pub(crate) struct VirtualHost {
@@ -243,12 +248,8 @@ impl VirtualHost {
                 ),
             );
         }
-        // Time zero is reserved for callers that have not read the clock.
-        let epoch = time
-            .now()
-            .checked_sub(Duration::from_nanos(1))
-            .unwrap_or_else(|| time.now());
-        let clock = WallClock::new(time.system_now(), 1);
+        let epoch = time.now().checked_sub(BEGIN).unwrap_or_else(|| time.now());
+        let clock = WallClock::new(time.system_now(), BEGIN.as_nanos() as u64);
         let storage = store.map(|store| {
             Arc::new(VhostStorage::new(
                 name.clone(),

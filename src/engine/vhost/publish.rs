@@ -334,8 +334,8 @@ impl VirtualHost {
         if let Some(due) = due {
             queue.set_timed();
             // The time to live begins when the message becomes ready.
-            if envelope.deadline != NEVER {
-                envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
+            if envelope.deadline() != NEVER {
+                envelope.expire_after(due.max(now), ttl_in(queue, envelope));
             }
         }
         let mut state = match queue.stored() {
@@ -370,23 +370,28 @@ impl VirtualHost {
     pub(super) fn stamp(&self, queue: &QueueCore, envelope: &mut Envelope) -> u64 {
         if !envelope.may_expire() && !queue.is_timed() {
             // A queue with a time to live is timed.
-            envelope.deadline = NEVER;
+            envelope.set_deadline(NEVER);
             return 0;
         }
         self.stamp_timed(queue, envelope)
     }
 
     fn stamp_timed(&self, queue: &QueueCore, envelope: &mut Envelope) -> u64 {
-        let ttl = queue.ttl().min(envelope.expiration());
+        let ttl = ttl_in(queue, envelope);
         if ttl == NEVER {
-            envelope.deadline = NEVER;
+            envelope.set_deadline(NEVER);
             return self.now_for(queue);
         }
         queue.set_timed();
         let now = self.nanos();
-        envelope.deadline = after(now, std::time::Duration::from_nanos(ttl));
+        envelope.expire_after(now, ttl);
         now
     }
+}
+
+/// How long the message may wait in this queue, in nanoseconds. [`NEVER`] for any time.
+fn ttl_in(queue: &QueueCore, envelope: &Envelope) -> u64 {
+    queue.ttl().min(envelope.expiration())
 }
 
 /// Gives a message to the first of these queues, as long as they have a slot for it at once and it
@@ -400,7 +405,7 @@ fn push_at_once(queues: &[Arc<QueueCore>], message: &mut Option<Envelope>) -> us
         return 0;
     }
     let size = envelope.size();
-    envelope.deadline = NEVER;
+    envelope.set_deadline(NEVER);
     for (number, queue) in (0..).zip(others) {
         if !queue.try_push_copy(size, envelope) {
             return number;

@@ -78,7 +78,7 @@ impl VirtualHost {
         queue: &QueueCore,
         mut envelope: Envelope,
     ) -> Result<Effects, Envelope> {
-        envelope.deadline = NEVER;
+        envelope.set_deadline(NEVER);
         let mut effects = Effects::none();
         let mut message = Some(envelope);
         let enqueued = queue

@@ -101,7 +101,7 @@ impl VirtualHost {
             properties: Cow::Borrowed(envelope.properties()),
             size: Some(envelope.size()).filter(|size| *size != octets.len() as u64),
             bcc: Cow::Borrowed(meta.map_or(&[], |meta| &meta.bcc)),
-            expires: clock.time(envelope.deadline),
+            expires: clock.time(envelope.deadline()),
             len_before_deaths: deaths.recorded.then_some(deaths.len_before),
             is_rerouted: deaths.rerouted,
             due: due.and_then(|due| clock.time(due)),

@@ -193,7 +193,7 @@ impl ReplyAddress for CallerAddress {
         for reply in vhost.replies.addressed(&[to]) {
             let body = Body::encoded(Bytes::default());
             let address = Address::new(&exchange, to);
-            let message = Envelope::new(body, &address, Some(Arc::new(meta.clone())));
+            let message = Envelope::new(body, &address, Some(address.complete(meta.clone())));
             if let Ok(Some(wake)) = reply.hand_over(message) {
                 wake.wake();
             }

@@ -42,7 +42,7 @@ impl VirtualHost {
         let default = Name::empty();
         let address = Address::new(&self.exchange_names().of(&default), &initiation_queue);
         let body = Body::encoded(octets.into());
-        let mut envelope = Envelope::new(body, &address, Some(Arc::new(meta)));
+        let mut envelope = Envelope::new(body, &address, Some(address.complete(meta)));
         let keys = [&*initiation_queue];
         let properties = RoutingProperties::default();
         let found = self.with_routers(&keys, properties, |topology, routers: &mut Routers| {

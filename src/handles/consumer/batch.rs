@@ -167,7 +167,7 @@ impl<T: Payload> Consumer<T> {
             return;
         };
         let open = |envelope: &&Envelope| {
-            envelope.deadline > now && Delivery::<T>::is_open(envelope, &self.codecs)
+            envelope.deadline() > now && Delivery::<T>::is_open(envelope, &self.codecs)
         };
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();

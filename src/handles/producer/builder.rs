@@ -238,7 +238,7 @@ impl<T: Payload> ProducerBuilder<T> {
             true => {
                 let (meta, given) = complete::<T>(self.properties, self.codec.clone());
                 let headers = given.headers_given(&meta);
-                (Some(Arc::new(meta)), headers)
+                (Some(meta), headers)
             }
             false => (None, None),
         };

@@ -53,7 +53,7 @@ impl<T: Payload> Producer<T> {
         let make = |payload, properties, address: &Address| {
             let (meta, added) = complete::<T>(properties, self.codec.clone());
             *completed = Some(added);
-            make(payload, address, Some(Arc::new(meta)))
+            make(payload, address, Some(address.complete(meta)))
         };
         (self.publisher).push_known_message(overrides.routing_key, message, make)
     }
@@ -124,7 +124,7 @@ impl<T: Payload> Producer<T> {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::{sync::mpsc, thread, time::Duration};
+    use std::sync::Arc;
 
     use crate::{
         handles::broker::Broker,
@@ -133,33 +133,39 @@ mod tests {
             payload::Body,
             properties::Properties,
         },
-        model::descriptions::Queue,
+        model::descriptions::{Exchange, Queue},
         session::publisher::Known,
     };
 
-    // They were copied under the lock of the queue.
+    // They were copied for each message, for a long key under the lock of the queue.
     #[test]
-    fn the_properties_of_a_message_with_a_long_key_are_copied_before_its_queue_is_locked() {
-        let (done, end) = mpsc::channel();
-        thread::spawn(move || {
-            let broker = Broker::new();
-            let queue = Queue::new("sixteen-letters-");
-            let builder = broker.producer_builder::<u32>(&queue);
-            let producer = builder.properties(Properties::new().header("k", 1)).build();
-            let producer = producer.unwrap();
-            producer.publish(0).unwrap();
-            let ready = || {
-                let snapshot = broker.snapshot().unwrap();
-                snapshot.queue(queue.name()).unwrap().ready.messages
-            };
-            let make = |payload, address: &Address, meta| {
-                assert_eq!(ready(), 1);
-                Envelope::new(Body::new(payload), address, meta)
-            };
-            let published = producer.publisher.push_known(None, 7, make);
-            assert!(matches!(published, Known::Published(_)));
-            done.send(ready()).unwrap();
-        });
-        assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(2));
+    fn messages_by_a_remembered_route_share_the_properties_of_their_producer() {
+        let broker = Broker::new();
+        let queue = Queue::new("q").bind(Exchange::fanout("e"), "");
+        let consumer = broker.consumer::<u32>(&queue).unwrap();
+        let long = "a key of more than fifteen bytes";
+        for (own, other) in [("short", "other"), ("short", long), (long, "short")] {
+            let builder = broker.producer_builder::<u32>(Exchange::fanout("e"));
+            let builder = builder.properties(Properties::new().header("k", 1));
+            let producer = builder.routing_key(own).build().unwrap();
+            for key in [own, other] {
+                producer.publish_to(key, 0).unwrap();
+                let make = |payload, address: &Address, meta| {
+                    let given = Option::clone(&meta).unwrap();
+                    let message = Envelope::new(Body::new(payload), address, meta);
+                    assert!(Arc::ptr_eq(message.meta().unwrap(), &given));
+                    message
+                };
+                let published = producer.publisher.push_known(Some(key), 7, make);
+                assert!(matches!(published, Known::Published(_)));
+                for payload in [0, 7] {
+                    let delivery = consumer.recv().unwrap();
+                    assert_eq!((*delivery, delivery.info().routing_key()), (payload, key));
+                    let properties = delivery.info().properties();
+                    assert!(properties.header_value("k").is_some());
+                    delivery.ack().unwrap();
+                }
+            }
+        }
     }
 }

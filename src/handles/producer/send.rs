@@ -116,7 +116,7 @@ impl<T: Payload> Producer<T> {
             return Err(payload);
         }
         self.publisher
-            .try_push(payload, |payload| payload.size() as u64, plain)
+            .try_push(payload, |payload| payload.size() as u64)
     }
 
     /// Publishes a payload with the given routing key.
@@ -137,12 +137,8 @@ impl<T: Payload> Producer<T> {
         if self.sized_by.is_some() {
             return Err(payload);
         }
-        self.publisher.try_push_with_key(
-            routing_key,
-            payload,
-            |payload| payload.size() as u64,
-            plain,
-        )
+        let size = |payload: &T| payload.size() as u64;
+        (self.publisher).try_push_with_key(routing_key, payload, size)
     }
 
     #[inline(never)]
@@ -314,7 +310,10 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'a>,
     ) -> std::result::Result<Made<'a>, Unpublished<T>> {
         match self.prepare(overrides, None) {
-            Ok(prepared) => self.make(prepared, payload, self.publisher.meta().cloned()),
+            Ok(prepared) => {
+                let meta = prepared.publisher_meta();
+                self.make(prepared, payload, meta)
+            }
             Err(error) => Err((error, Some(payload), None)),
         }
     }
@@ -332,10 +331,10 @@ impl<T: Payload> Producer<T> {
             Err(error) => return Err((error, Some(payload), properties)),
         };
         let (meta, completed) = match properties.is_empty() {
-            true => (self.publisher.meta().cloned(), None),
+            true => (prepared.publisher_meta(), None),
             false => {
                 let (meta, completed) = complete::<T>(properties, self.codec.clone());
-                (Some(Arc::new(meta)), Some(completed))
+                (Some(prepared.address().complete(meta)), Some(completed))
             }
         };
         match self.make(prepared, payload, meta) {
@@ -402,7 +401,7 @@ impl<T: Payload> Producer<T> {
             true => self.trace(meta, prepared.routing_key()),
             false => (meta, None),
         };
-        let meta = self.measured(&payload, meta);
+        let meta = self.measured(&payload, prepared.address(), meta);
         let mut envelope = Envelope::new(Body::new(payload), prepared.address(), meta);
         let mut original = None;
         if self.always_encode && !self.departs(&envelope) {
@@ -451,9 +450,14 @@ impl<T: Payload> Producer<T> {
 
     /// Returns the [`Meta`] of a message, with the size of the payload if the producer tells it.
     #[inline]
-    fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
+    fn measured(
+        &self,
+        payload: &T,
+        address: &Address,
+        meta: Option<Arc<Meta>>,
+    ) -> Option<Arc<Meta>> {
         match self.sized_by {
-            Some(size) => Some(Arc::new(sized::<T>(meta, size(payload)))),
+            Some(size) => Some(address.complete(sized::<T>(meta, size(payload)))),
             None => meta,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Envelope, ExchangeId, Key, Meta, NAMED, NEVER, PackedIds};
+use super::{Envelope, ExchangeId, Meta, Numbers, Parts};
 use crate::{
     message::{
         payload::{Body, Lender},
@@ -14,11 +14,10 @@ use crate::{
     },
 };
 
-/// A message of a stream, in at most 88 bytes.
+/// A message of a stream, in at most 80 bytes.
 pub(crate) struct LoggedMessage {
     body: Body,
-    meta: Option<Arc<Meta>>,
-    key: Key,
+    parts: Parts,
     origin: u16,
     /// When it came: milliseconds after a time that its keeper knows.
     pub(crate) millis: u32,
@@ -30,17 +29,18 @@ impl LoggedMessage {
     #[inline(always)]
     pub(crate) fn new(envelope: Envelope, millis: u32) -> Self {
         let Envelope {
+            parts,
+            numbers,
             body,
-            meta,
-            key,
-            marks,
-            ..
         } = envelope;
+        let parts = match parts {
+            Parts::Meta(meta) => Parts::Meta(kept(meta)),
+            key => key,
+        };
         Self {
             body,
-            meta: meta.map(kept),
-            key,
-            origin: marks.origin(),
+            parts,
+            origin: numbers.origin(),
             millis,
         }
     }
@@ -50,38 +50,35 @@ impl LoggedMessage {
     }
 
     pub(crate) fn meta(&self) -> Option<&Arc<Meta>> {
-        self.meta.as_ref()
+        self.parts.meta()
     }
 
     /// The properties. Those of a plain message have only its content type.
     pub(crate) fn properties(&self) -> &Properties {
-        match &self.meta {
+        match self.meta() {
             Some(meta) => &meta.properties,
             None => Envelope::plain_properties(&self.body),
         }
     }
 
     pub(crate) fn routing_key(&self) -> &str {
-        Envelope::key_text(&self.key, self.meta.as_ref())
+        self.parts.routing_key()
     }
 
     /// The number of the exchange, or its name if it has no number.
     pub(crate) fn origin(&self) -> ExchangeId {
-        match (self.origin, &self.meta) {
-            (NAMED, Some(meta)) => ExchangeId::Named(meta.exchange.clone().unwrap_or_default()),
-            (number, _) => ExchangeId::Interned(number),
-        }
+        self.parts.origin(self.origin)
     }
 
     /// The value that filters compare.
     pub(crate) fn filter_value(&self) -> Option<&str> {
-        let headers = self.meta.as_ref()?.properties.headers.as_ref()?;
+        let headers = self.meta()?.properties.headers.as_ref()?;
         headers.get(STREAM_FILTER_VALUE)?.as_str()
     }
 
     /// The size that counts use, in bytes.
     pub(crate) fn size(&self) -> u64 {
-        match self.meta.as_ref().and_then(|meta| meta.size) {
+        match self.meta().and_then(|meta| meta.size) {
             Some(size) => size,
             None => self.body.size() as u64,
         }
@@ -90,13 +87,12 @@ impl LoggedMessage {
     /// A copy for a consumer, at this offset. `lender` has the message at `index`. Runs no user
     /// code.
     pub(crate) fn envelope(&self, lender: &Arc<dyn Lender>, index: u32, offset: u64) -> Envelope {
+        let mut numbers = Numbers::new(self.origin);
+        numbers.set_position(offset);
         Envelope {
+            parts: self.parts.clone(),
+            numbers,
             body: Body::lent(lender, index),
-            meta: self.meta.clone(),
-            key: self.key,
-            position: offset,
-            deadline: NEVER,
-            marks: PackedIds::new(self.origin),
         }
     }
 }
@@ -184,4 +180,4 @@ fn is_routing(name: &str) -> bool {
     matches!(name, "CC" | "BCC")
 }
 
-const _: () = assert!(size_of::<LoggedMessage>() <= 88);
+const _: () = assert!(size_of::<LoggedMessage>() <= 80);

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use super::NEVER;
+use super::{NEVER, Returns, RoutingKey};
 use crate::{
     message::{
         codec::Codec,
@@ -19,8 +19,7 @@ pub(crate) struct Meta {
     pub(crate) codec: Option<Arc<dyn Codec>>,
     /// The exchange, if the virtual host has no number for it.
     pub(crate) exchange: Option<Name>,
-    /// The routing key, if it does not fit inline.
-    pub(crate) routing_key: Option<Name>,
+    pub(crate) routing_key: RoutingKey,
     /// The size in bytes by the producer's `sized_by`.
     pub(crate) size: Option<u64>,
     /// The routing keys of the `BCC` header.
@@ -32,6 +31,8 @@ pub(crate) struct Meta {
     /// When its expiration is over here, if it came from such an engine, in nanoseconds; 0 without
     /// one.
     pub(crate) expires_at: u64,
+    /// The counts of its deliveries, if they are too large for an envelope.
+    pub(crate) returns: Returns,
     /// It has headers that its receiver has added.
     pub(crate) is_annotated: bool,
 }

@@ -16,7 +16,7 @@ pub(crate) struct SettledMessage {
 impl SettledMessage {
     pub(crate) fn of(envelope: &Envelope) -> SettledMessage {
         SettledMessage {
-            position: envelope.position,
+            position: envelope.position(),
             is_persistent: envelope.is_persistent(),
             size: envelope.size(),
             delivery: envelope.meta().and_then(|meta| meta.delivery),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Envelope, Meta};
+use super::{Envelope, Meta, RoutingKey, address::Parts};
 use crate::{message::properties::Properties, model::field_value::FieldValue};
 
 impl Envelope {
@@ -25,7 +25,7 @@ impl Envelope {
     /// Adds the header in which RabbitMQ's streams show the offset. As there, a message without a
     /// delivery mode is transient.
     pub(crate) fn show_offset(&mut self) {
-        let offset = i64::try_from(self.position).unwrap_or(i64::MAX);
+        let offset = i64::try_from(self.position()).unwrap_or(i64::MAX);
         self.change_meta(|meta| {
             let properties = &mut meta.properties;
             properties.headers_mut().insert("x-stream-offset", offset);
@@ -43,15 +43,22 @@ impl Envelope {
         });
     }
 
-    fn change_meta(&mut self, change: impl FnOnce(&mut Meta)) {
-        let mut meta = match self.meta.as_deref() {
-            Some(meta) => meta.clone(),
-            None => Meta {
+    /// Changes parts of this copy of the message only. It allocates, and runs no user code.
+    pub(super) fn change_meta(&mut self, change: impl FnOnce(&mut Meta)) {
+        let mut meta = self.to_meta();
+        change(&mut meta);
+        self.parts = Parts::Meta(Arc::new(meta));
+    }
+
+    /// A copy of the parts besides the payload. Those of a plain message are made.
+    pub(crate) fn to_meta(&self) -> Meta {
+        match &self.parts {
+            Parts::Meta(meta) => Meta::clone(meta),
+            Parts::Key(key) => Meta {
                 properties: self.properties().clone(),
+                routing_key: RoutingKey::Short(*key),
                 ..Meta::default()
             },
-        };
-        change(&mut meta);
-        self.meta = Some(Arc::new(meta));
+        }
     }
 }

@@ -104,7 +104,7 @@ impl ChannelCore {
         let _on_its_way = self.vhost().drain().begin_watched_move();
         let has_priority = properties.given_priority().is_some();
         let meta = (!properties.is_absent()).then(|| {
-            Arc::new(Meta {
+            route.address.complete(Meta {
                 properties,
                 ..Meta::default()
             })

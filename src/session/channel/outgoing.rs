@@ -220,7 +220,7 @@ impl ChannelCore {
         let bcc = cc_bcc::take_bcc(&mut properties);
         let meta = match properties.is_absent() && bcc.is_empty() {
             true => None,
-            false => Some(Arc::new(Meta {
+            false => Some(prepared.address().complete(Meta {
                 properties,
                 bcc,
                 ..Meta::default()

@@ -11,7 +11,7 @@ use crate::engine::queue::Move;
 use crate::{
     engine::{queue::QueueCore, vhost::is_address},
     message::{
-        envelope::{Meta, NEVER},
+        envelope::{Meta, NEVER, RoutingKey},
         headers::cc_bcc,
     },
     model::{
@@ -119,9 +119,14 @@ impl Gate {
         exchange: Name,
         routing_key: Name,
         mandatory: bool,
-        meta: Option<Arc<Meta>>,
+        meta: Option<Meta>,
         headers: Option<FieldTable>,
     ) -> Publisher {
+        // Complete for most addresses with this key.
+        let meta = meta.map(|meta| Meta {
+            routing_key: RoutingKey::new(&routing_key),
+            ..meta
+        });
         Publisher::new(PublisherConfig {
             is_plain: meta.is_none() && self.tap.is_none(),
             expires: meta.as_ref().is_some_and(|meta| meta.expiration() != NEVER),
@@ -129,7 +134,7 @@ impl Gate {
             exchange,
             routing_key,
             mandatory,
-            meta,
+            meta: meta.map(Arc::new),
             headers,
         })
     }

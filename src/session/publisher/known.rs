@@ -71,34 +71,24 @@ impl Publisher {
         make: impl Fn(P, &Address, Option<Arc<Meta>>) -> Envelope,
     ) -> Known<'a, P> {
         let other_key = routing_key.filter(|key| self.config.routing_key != **key);
-        let Some(route) = self.unchecked_route(other_key) else {
+        let Some((route, mut meta)) = self.unchecked_route(other_key) else {
             return Known::Unknown(payload);
         };
-        let mut meta = self.routes.meta(&self.config);
         let mut payload = payload;
         // `try_push` has tried it with a message without properties.
-        let lasting = self.config.lasting_meta().zip(route.only_queue());
-        let is_inline = route.address.is_inline();
-        if let Some((known, queue)) = lasting.filter(|_| is_inline) {
+        if let Some((known, queue)) = self.config.lasting_meta().zip(route.only_queue()) {
             let size = known.size.unwrap_or(payload.size() as u64);
             let made = |payload, position| {
                 route.tally.count_push();
                 make(payload, &route.address, meta.take()).at(position)
             };
             match queue.try_push_with_meta(size, known, payload, made) {
-                Ok(()) => {
-                    if other_key.is_none() {
-                        RouteCache::cache(route);
-                    }
-                    return Known::Published(Published::to_one());
-                }
+                Ok(()) => return Known::Published(Published::to_one()),
                 Err(refused) => payload = refused,
             }
         }
-        // The properties are copied for this address before the queue is locked.
         let message = make(payload, &route.address, meta);
-        let is_at_once = lasting.is_some() && !is_inline;
-        self.push_made(route, other_key, message, is_at_once, Admission::default())
+        self.push_made(route, other_key, message, false, Admission::default())
     }
 
     /// Publishes a payload with properties of its own. `make` makes the message of both.
@@ -168,31 +158,36 @@ impl Publisher {
         }
     }
 
-    /// The remembered route, if a publish by it needs no check and writes nothing.
+    /// The remembered route, if a publish by it needs no check and writes nothing, and the
+    /// properties of the publisher.
     #[inline]
-    fn unchecked_route(&self, other_key: Option<&str>) -> Option<Arc<CachedRoute>> {
-        let route = self.known_to_all(other_key)?;
-        if !route.keeps(|| true) {
-            return Some(route);
+    fn unchecked_route(
+        &self,
+        other_key: Option<&str>,
+    ) -> Option<(Arc<CachedRoute>, Option<Arc<Meta>>)> {
+        if !self.is_unchecked() {
+            return None;
         }
-        if other_key.is_none() {
-            // For the checks that come now.
-            RouteCache::cache(route);
-        }
-        None
+        let known = self.routes.with_meta(&self.config, other_key)?;
+        let (route, _) = &known;
+        (!route.keeps(|| true)).then_some(known)
     }
 
     /// The remembered route, if a publish by it is checked no further and no tap sees it.
     #[inline]
     fn known_to_all(&self, other_key: Option<&str>) -> Option<Arc<CachedRoute>> {
-        let config = &self.config;
-        if !config.gate.is_plain() || config.gate.tap().is_some() {
-            return None;
-        }
         match other_key {
-            None => self.routes.own(config),
+            _ if !self.is_unchecked() => None,
+            None => self.routes.own(&self.config),
             Some(key) => self.routes.other(key),
         }
+    }
+
+    /// Whether no message is checked but for its route, and no tap sees it.
+    #[inline]
+    fn is_unchecked(&self) -> bool {
+        let gate = &self.config.gate;
+        gate.is_plain() && gate.tap().is_none()
     }
 
     #[cold]

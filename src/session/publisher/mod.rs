@@ -40,11 +40,11 @@ use super::{
     holding::{self, Admission},
 };
 use crate::{
-    engine::queue::after,
+    engine::queue::{QueueCore, after},
     message::{
         envelope::{Address, Envelope, Meta},
         outgoing::Delay,
-        payload::Payload,
+        payload::{Body, Payload},
         properties::{Properties, PropertyList, RoutingProperties},
     },
     model::{error::Result, field_value::FieldTable, name::Name},
@@ -152,13 +152,8 @@ impl Publisher {
         self.config.mandatory
     }
 
-    /// The properties of messages that bring none of their own.
-    pub(crate) fn meta(&self) -> Option<&Arc<Meta>> {
-        self.config.meta.as_ref()
-    }
-
     /// Publishes a payload in the common case: it has no options, and goes to one queue that has a
-    /// slot for it at once. `make` makes the message under the queue's lock, and runs no user code.
+    /// slot for it at once. The message is made under the queue's lock.
     ///
     /// # Errors
     /// Gives the payload back in all other cases, which are for [`prepare`](Self::prepare).
@@ -167,7 +162,6 @@ impl Publisher {
         &self,
         payload: P,
         size: impl FnOnce(&P) -> u64,
-        make: impl FnOnce(P, &Address, u64) -> Envelope,
     ) -> Result<(), P> {
         if !self.is_plain() {
             return uncommon(payload);
@@ -175,10 +169,7 @@ impl Publisher {
         let Some(route) = self.routes.own(&self.config) else {
             return uncommon(payload);
         };
-        let pushed = push_to(&route, payload, size, |payload, position| {
-            route.tally.count_push();
-            make(payload, &route.address, position)
-        });
+        let pushed = push_to(&route, payload, size);
         RouteCache::cache(route);
         pushed
     }
@@ -190,19 +181,15 @@ impl Publisher {
         routing_key: &str,
         payload: P,
         size: impl FnOnce(&P) -> u64,
-        make: impl FnOnce(P, &Address, u64) -> Envelope,
     ) -> Result<(), P> {
         if self.config.routing_key == *routing_key {
-            return self.try_push(payload, size, make);
+            return self.try_push(payload, size);
         }
         if !self.is_plain() {
             return uncommon(payload);
         }
         match self.routes.other(routing_key) {
-            Some(route) => push_to(&route, payload, size, |payload, position| {
-                route.tally.count_push();
-                make(payload, &route.address, position)
-            }),
+            Some(route) => push_to(&route, payload, size),
             None => uncommon(payload),
         }
     }
@@ -441,18 +428,37 @@ fn uncommon<P>(payload: P) -> Result<(), P> {
     Err(payload)
 }
 
-/// Pushes a payload to the end of a route, if that is one queue with a slot for it at once. Each
-/// caller has a `make` of a type of its own, so that the push is compiled into the caller.
+/// Pushes a payload to the end of a route, if that is one queue with a slot for it at once.
 #[inline(always)]
 fn push_to<P: Payload>(
     route: &CachedRoute,
     payload: P,
     size: impl FnOnce(&P) -> u64,
-    make: impl FnOnce(P, u64) -> Envelope,
 ) -> Result<(), P> {
     let Some(queue) = route.only_queue() else {
         return uncommon(payload);
     };
     let size = size(&payload);
-    queue.try_push(size, payload, make)
+    // Each form of the address has a push of its own, so that a short key is copied as a whole.
+    match route.address.as_short() {
+        Some(address) => queue.try_push(size, payload, |payload, position| {
+            route.tally.count_push();
+            Envelope::short(Body::new(payload), address, position)
+        }),
+        None => push_long(route, queue, size, payload),
+    }
+}
+
+/// As [`push_to`], for a long routing key.
+#[inline(never)]
+fn push_long<P: Payload>(
+    route: &CachedRoute,
+    queue: &QueueCore,
+    size: u64,
+    payload: P,
+) -> Result<(), P> {
+    queue.try_push(size, payload, |payload, position| {
+        route.tally.count_push();
+        Envelope::new(Body::new(payload), &route.address, None).at(position)
+    })
 }

@@ -17,7 +17,7 @@ use crate::{
         vhost::{BlockedPublish, Patience, Published, PushFailure, PushOptions, Route},
     },
     message::{
-        envelope::{Address, Envelope},
+        envelope::{Address, Envelope, Meta},
         properties::{Properties, RoutingProperties},
     },
     model::{
@@ -51,6 +51,11 @@ pub(crate) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// Where a message of this publish goes, as its envelope says it.
+    /// The properties of a message that brings none of its own.
+    pub(crate) fn publisher_meta(&self) -> Option<Arc<Meta>> {
+        self.route.publisher_meta().cloned()
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.route.address
     }

@@ -4,7 +4,12 @@
 //! own, behind a lock. The route that a thread has just used stays with the thread, since a lock
 //! and a reference count cost as much as a push.
 
-use std::{cell::Cell, iter, ops::Deref, sync::Arc};
+use std::{
+    cell::Cell,
+    iter,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use hashbrown::HashMap;
 
@@ -16,8 +21,9 @@ use crate::{
     runtime::sync::{Mutex, thread_local},
 };
 
-/// How many handles to its properties a publisher makes at a time. Receivers write their count, and
-/// to fetch its cache line for each message would cost as much as a publish.
+/// How many handles to its properties a publisher makes at a time for a key that it uses much.
+/// Receivers write their count, and to fetch its cache line for each message would cost as much as
+/// a publish.
 const HANDLES: usize = 64;
 
 /// How many routing keys a publisher remembers the queues of, besides its own.
@@ -31,9 +37,13 @@ pub(super) struct RouteCache {
 #[derive(Default)]
 struct Remembered {
     /// Of the publisher's own routing key.
-    own: Option<Arc<CachedRoute>>,
-    others: KeyCache<Arc<CachedRoute>>,
-    /// Handles to the properties of the publisher, for its next messages.
+    own: Option<RememberedRoute>,
+    others: KeyCache<RememberedRoute>,
+}
+
+struct RememberedRoute {
+    route: Arc<CachedRoute>,
+    /// Handles to the properties of the publisher, for its next messages by this route.
     metas: Vec<Arc<Meta>>,
 }
 
@@ -44,6 +54,8 @@ pub(crate) struct CachedRoute {
     publisher: Arc<PublisherConfig>,
     key: Name,
     route: Route,
+    /// The properties of the publisher, in messages by this route.
+    meta: OnceLock<Option<Arc<Meta>>>,
 }
 
 thread_local! {
@@ -78,25 +90,36 @@ impl RouteCache {
         }
     }
 
-    /// A handle to the properties that the publisher's messages have, if they have any.
+    /// The route of a key, or of the publisher's own, if it is known. With it comes a handle to the
+    /// properties that the publisher's messages by this route have.
     #[inline]
-    pub(super) fn meta(&self, config: &PublisherConfig) -> Option<Arc<Meta>> {
-        config.meta.as_ref().map(|meta| {
-            let mut remembered = self.remembered.lock();
-            let metas = &mut remembered.metas;
-            metas.pop().unwrap_or_else(|| {
-                metas.extend(iter::repeat_n(meta, HANDLES).cloned());
-                Arc::clone(meta)
-            })
-        })
+    pub(super) fn with_meta(
+        &self,
+        config: &Arc<PublisherConfig>,
+        other_key: Option<&str>,
+    ) -> Option<(Arc<CachedRoute>, Option<Arc<Meta>>)> {
+        if config.meta.is_none() {
+            let route = match other_key {
+                None => self.own(config),
+                Some(key) => self.other(key),
+            };
+            return route.map(|route| (route, None));
+        }
+        let mut remembered = self.remembered.lock();
+        let remembered = match other_key {
+            None => remembered.own.as_mut(),
+            Some(key) => remembered.others.get_mut(key),
+        };
+        let remembered = remembered.filter(|it| it.route.is_current())?;
+        let meta = remembered.take_meta();
+        Some((Arc::clone(&remembered.route), meta))
     }
 
     #[cold]
     #[inline(never)]
     fn remembered_own(&self) -> Option<Arc<CachedRoute>> {
         let remembered = self.remembered.lock();
-        let own = remembered.own.as_ref();
-        own.filter(|route| route.is_current()).map(Arc::clone)
+        remembered.own.as_ref()?.current()
     }
 
     /// The route of a message with these headers, if it is known. The headers do not count, unless
@@ -119,9 +142,8 @@ impl RouteCache {
 
     /// The route of a key that is not the publisher's own, if it is known.
     pub(super) fn other(&self, key: &str) -> Option<Arc<CachedRoute>> {
-        let remembered = self.remembered.lock();
-        let route = remembered.others.get(key);
-        route.filter(|route| route.is_current()).map(Arc::clone)
+        let mut remembered = self.remembered.lock();
+        remembered.others.get_mut(key)?.current()
     }
 
     /// Finds the route of a message, and remembers it if it is valid for other messages too. The
@@ -138,8 +160,10 @@ impl RouteCache {
         match route.by_headers {
             true if config.routing_key == key => remembered.own = None,
             true => {}
-            false if config.routing_key == key => remembered.own = Some(Arc::clone(&route)),
-            false => remembered.others.insert(key, Arc::clone(&route)),
+            false if config.routing_key == key => {
+                remembered.own = Some(RememberedRoute::of(&route))
+            }
+            false => remembered.others.insert(key, RememberedRoute::of(&route)),
         }
         Ok(route)
     }
@@ -148,13 +172,53 @@ impl RouteCache {
     /// exchange has no epoch that would show the deletion.
     pub(super) fn forget(&self, stale: &Arc<CachedRoute>) {
         let mut remembered = self.remembered.lock();
-        let fresh = |route: &Arc<CachedRoute>| !Arc::ptr_eq(route, stale);
+        let fresh = |remembered: &RememberedRoute| !Arc::ptr_eq(&remembered.route, stale);
         remembered.own = remembered.own.take().filter(fresh);
         remembered.others.retain(fresh);
     }
 }
 
+impl RememberedRoute {
+    fn of(route: &Arc<CachedRoute>) -> RememberedRoute {
+        RememberedRoute {
+            route: Arc::clone(route),
+            metas: Vec::new(),
+        }
+    }
+
+    fn current(&self) -> Option<Arc<CachedRoute>> {
+        self.route.is_current().then(|| Arc::clone(&self.route))
+    }
+
+    /// A handle to the properties of the publisher. The more often this is asked, the more handles
+    /// are made at a time.
+    #[inline]
+    fn take_meta(&mut self) -> Option<Arc<Meta>> {
+        match self.metas.pop() {
+            Some(meta) => Some(meta),
+            None => self.make_metas(),
+        }
+    }
+
+    #[inline(never)]
+    fn make_metas(&mut self) -> Option<Arc<Meta>> {
+        let meta = self.route.publisher_meta()?;
+        let count = (2 * self.metas.capacity()).clamp(1, HANDLES);
+        self.metas.extend(iter::repeat_n(meta, count).cloned());
+        self.metas.pop()
+    }
+}
+
 impl CachedRoute {
+    fn new(publisher: &Arc<PublisherConfig>, key: &Name, route: Route) -> Arc<CachedRoute> {
+        Arc::new(CachedRoute {
+            publisher: Arc::clone(publisher),
+            key: key.clone(),
+            route,
+            meta: OnceLock::new(),
+        })
+    }
+
     /// The permissions are asked after the epoch is read: if they change later, the route is not
     /// current.
     ///
@@ -169,21 +233,14 @@ impl CachedRoute {
         let route = gate.vhost().resolve(exchange, key, properties)?;
         gate.check_publish(exchange)?;
         gate.check_publish_keys(exchange, key, properties.headers)?;
-        Ok(Arc::new(CachedRoute {
-            publisher: Arc::clone(config),
-            key: key.clone(),
-            route,
-        }))
+        Ok(CachedRoute::new(config, key, route))
     }
 
     /// The route of a message that an engine outside routes.
     pub(super) fn elsewhere(config: &Arc<PublisherConfig>, key: &Name) -> Arc<CachedRoute> {
         let vhost = config.gate.vhost();
-        Arc::new(CachedRoute {
-            publisher: Arc::clone(config),
-            key: key.clone(),
-            route: vhost.route_elsewhere(&config.exchange, key),
-        })
+        let route = vhost.route_elsewhere(&config.exchange, key);
+        CachedRoute::new(config, key, route)
     }
 
     /// The route at the commit of its message, and how many of its queues have a successor.
@@ -193,12 +250,18 @@ impl CachedRoute {
     pub(super) fn of_commit(&self) -> Result<(Arc<CachedRoute>, usize)> {
         let vhost = self.publisher.gate.vhost();
         let (route, replaced) = vhost.route_of_commit(&self.route)?;
-        let route = CachedRoute {
-            publisher: Arc::clone(&self.publisher),
-            key: self.key.clone(),
-            route,
+        let route = CachedRoute::new(&self.publisher, &self.key, route);
+        Ok((route, replaced))
+    }
+
+    /// The properties that a message of the publisher by this route has, if it brings none of its
+    /// own.
+    pub(super) fn publisher_meta(&self) -> Option<&Arc<Meta>> {
+        let complete = || {
+            let meta = self.publisher.meta.as_ref()?;
+            Some(self.route.address.complete_shared(Arc::clone(meta)))
         };
-        Ok((Arc::new(route), replaced))
+        self.meta.get_or_init(complete).as_ref()
     }
 
     /// Whether it is the route of this key at this exchange.
@@ -225,8 +288,8 @@ struct KeyCache<R> {
 }
 
 impl<R> KeyCache<R> {
-    fn get(&self, key: &str) -> Option<&R> {
-        self.routes.get(key)
+    fn get_mut(&mut self, key: &str) -> Option<&mut R> {
+        self.routes.get_mut(key)
     }
 
     /// Remembers one more. If there are too many, it replaces a random one, and not the one used
@@ -275,11 +338,13 @@ mod tests {
     fn a_publisher_remembers_1024_routes_and_no_more() {
         let mut others = KeyCache::default();
         (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
-        assert!((0..REMEMBERED).all(|number| others.get(&key(number)) == Some(&number)));
+        assert!(
+            (0..REMEMBERED).all(|number| others.get_mut(&key(number)).copied() == Some(number))
+        );
         for number in REMEMBERED..3 * REMEMBERED {
             others.insert(key(number), number);
             others.insert(key(number), number);
-            assert_eq!(others.get(&key(number)), Some(&number));
+            assert_eq!(others.get_mut(&key(number)).copied(), Some(number));
         }
         assert_eq!(
             (others.routes.len(), others.keys.len()),
@@ -301,7 +366,7 @@ mod tests {
             .cycle()
             .take(20 * REMEMBERED)
         {
-            match others.get(&key(number)) {
+            match others.get_mut(&key(number)) {
                 Some(_) => found += 1,
                 None => others.insert(key(number), number),
             }
@@ -314,9 +379,11 @@ mod tests {
         let mut others = KeyCache::default();
         (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
         others.retain(|number| *number != 7);
-        assert_eq!(others.get("key.7"), None);
+        assert_eq!(others.get_mut("key.7"), None);
         others.insert(key(REMEMBERED), REMEMBERED);
         assert_eq!(others.routes.len(), REMEMBERED);
-        assert!((0..REMEMBERED).all(|number| number == 7 || others.get(&key(number)).is_some()));
+        assert!(
+            (0..REMEMBERED).all(|number| number == 7 || others.get_mut(&key(number)).is_some())
+        );
     }
 }

@@ -204,7 +204,7 @@ impl Subscriber {
             drop(run);
             return self.origin.requeue_undelivered(vec![envelope]);
         }
-        if self.queue().is_timed() && (run.is_empty() || envelope.deadline != NEVER) {
+        if self.queue().is_timed() && (run.is_empty() || envelope.deadline() != NEVER) {
             let vhost = self.vhost();
             let (left, effects) =
                 vhost.put_back_in_inbox(self.queue(), self.id, envelope, &mut run, now);
@@ -339,7 +339,7 @@ impl Subscriber {
 /// Takes the first message if its time is not over.
 #[inline]
 fn pop_unexpired(run: &mut VecDeque<Envelope>, now: u64) -> Option<Envelope> {
-    match run.front()?.deadline > now {
+    match run.front()?.deadline() > now {
         true => run.pop_front(),
         false => None,
     }

@@ -7,6 +7,6 @@ use leveret::Delivery;
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn a_delivery_does_not_grow() {
-    assert_eq!(size_of::<Delivery<u64>>(), 120);
-    assert_eq!(size_of::<Delivery<String>>(), 120);
+    assert_eq!(size_of::<Delivery<u64>>(), 104);
+    assert_eq!(size_of::<Delivery<String>>(), 104);
 }

@@ -291,7 +291,7 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
-        envelope.deadline = NEVER;
+        envelope.set_deadline(NEVER);
         let mut dropped = Vec::new();
         let came = self.kind.stream().map(|stream| stream.clock.millis(now));
         let message = self.take_incoming();
@@ -384,7 +384,7 @@ impl QueueState {
         came: u64,
         effects: &mut Effects,
     ) {
-        self.next_position = envelope.position + 1;
+        self.next_position = envelope.position() + 1;
         self.tally.taken_in.add_message(envelope.size());
         if let Some(account) = &self.account {
             account.charge(envelope.size());
@@ -393,7 +393,7 @@ impl QueueState {
             return;
         };
         let mut dropped = Vec::new();
-        stream.log.begin_at(envelope.position);
+        stream.log.begin_at(envelope.position());
         stream.log.begin_chunk();
         stream.log.append_to(begins, envelope, came, &mut dropped);
         self.end_segments(dropped, effects);
