@@ -184,8 +184,8 @@ impl Queue {
     }
 
     /// Limits the time that a message may wait. The time is rounded up to whole milliseconds, and
-    /// is at most ten years. With zero, the queue drops a message that no consumer can take at
-    /// once.
+    /// is at most ten years. A message may stay a quarter of a millisecond longer. With zero, the
+    /// queue drops a message that no consumer can take at once.
     ///
     /// # RabbitMQ
     /// The argument `x-message-ttl`.
