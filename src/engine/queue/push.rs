@@ -3,9 +3,12 @@
 use std::collections::vec_deque;
 
 use super::{QueueCore, effects::Effects, ready::Order};
-use crate::message::{
-    envelope::{Envelope, Meta},
-    payload::Payload,
+use crate::{
+    message::{
+        envelope::{Envelope, Meta},
+        payload::Payload,
+    },
+    runtime::waiter::Wake,
 };
 
 impl QueueCore {
@@ -26,12 +29,17 @@ impl QueueCore {
     ) -> Result<(), P> {
         match self.is_timed() {
             true => self.try_append(size, payload, make),
-            false => self.try_put(size, None, payload, make),
+            false => {
+                if let Some(wake) = self.try_put(size, None, payload, make)? {
+                    wake.wake();
+                }
+                Ok(())
+            }
         }
     }
 
     /// As [`try_push`](Self::try_push), for a message with these properties, which does not expire
-    /// by itself. A stream takes none.
+    /// by itself. A stream takes none. Returns the receiver to be woken.
     ///
     /// # Errors
     /// Returns the payload if the message needs any other check.
@@ -42,7 +50,7 @@ impl QueueCore {
         meta: &Meta,
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
-    ) -> Result<(), P> {
+    ) -> Result<Option<Wake>, P> {
         match self.is_timed() {
             true => Err(payload),
             false => self.try_put(size, Some(meta), payload, make),
@@ -56,17 +64,12 @@ impl QueueCore {
         meta: Option<&Meta>,
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
-    ) -> Result<(), P> {
+    ) -> Result<Option<Wake>, P> {
         let mut state = self.lock();
         let Some(permit) = state.reserve(size, |order| order.level_of(meta)) else {
             return Err(payload);
         };
-        let wake = permit.send(size, |position| make(payload, position));
-        drop(state);
-        if let Some(wake) = wake {
-            wake.wake();
-        }
-        Ok(())
+        Ok(permit.send(size, |position| make(payload, position)))
     }
 
     /// As [`try_push`](Self::try_push), for a message of this size that is made already and does

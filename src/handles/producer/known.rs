@@ -1,7 +1,5 @@
 //! Publishing by a remembered route, without the checks that most publishes need only once.
 
-use std::sync::Arc;
-
 use super::{
     Producer,
     completed::{Completed, complete},
@@ -10,7 +8,7 @@ use super::{
 use crate::{
     engine::vhost::Published,
     message::{
-        envelope::{Address, Envelope, Meta},
+        envelope::{Address, Envelope},
         outgoing::Delay,
         payload::{Body, Payload},
         properties::Properties,
@@ -18,18 +16,12 @@ use crate::{
     session::publisher::{Begun, Known, OnFull, Overrides},
 };
 
-/// A message with the properties of its producer.
-#[inline(always)]
-fn make<T: Payload>(payload: T, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
-    Envelope::new(Body::new(payload), address, meta)
-}
-
 impl<T: Payload> Producer<T> {
     /// Publishes a payload by a remembered route, if that needs no check.
     #[inline(always)]
     pub(super) fn push_known<'a>(&'a self, payload: T, overrides: &Overrides<'a>) -> Known<'a, T> {
         match self.may_be_known(overrides) {
-            true => (self.publisher).push_known(overrides.routing_key, payload, make),
+            true => (self.publisher).push_known(overrides.routing_key, payload),
             false => Known::Unknown(payload),
         }
     }
@@ -53,7 +45,7 @@ impl<T: Payload> Producer<T> {
         let make = |payload, properties, address: &Address| {
             let (meta, added) = complete::<T>(properties, self.codec.clone());
             *completed = Some(added);
-            make(payload, address, Some(address.complete(meta)))
+            Envelope::complete(Body::new(payload), address, Some(address.complete(meta)))
         };
         (self.publisher).push_known_message(overrides.routing_key, message, make)
     }
@@ -124,17 +116,13 @@ impl<T: Payload> Producer<T> {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::sync::Arc;
+    use std::ptr;
 
     use crate::{
+        Delivery,
         handles::broker::Broker,
-        message::{
-            envelope::{Address, Envelope},
-            payload::Body,
-            properties::Properties,
-        },
+        message::properties::Properties,
         model::descriptions::{Exchange, Queue},
-        session::publisher::Known,
     };
 
     // They were copied for each message, for a long key under the lock of the queue.
@@ -149,22 +137,18 @@ mod tests {
             let builder = builder.properties(Properties::new().header("k", 1));
             let producer = builder.routing_key(own).build().unwrap();
             for key in [own, other] {
-                producer.publish_to(key, 0).unwrap();
-                let make = |payload, address: &Address, meta| {
-                    let given = Option::clone(&meta).unwrap();
-                    let message = Envelope::new(Body::new(payload), address, meta);
-                    assert!(Arc::ptr_eq(message.meta().unwrap(), &given));
-                    message
-                };
-                let published = producer.publisher.push_known(Some(key), 7, make);
-                assert!(matches!(published, Known::Published(_)));
-                for payload in [0, 7] {
-                    let delivery = consumer.recv().unwrap();
-                    assert_eq!((*delivery, delivery.info().routing_key()), (payload, key));
-                    let properties = delivery.info().properties();
-                    assert!(properties.header_value("k").is_some());
-                    delivery.ack().unwrap();
+                for id in 0..70 {
+                    producer.publish_to(key, id).unwrap();
                 }
+                let deliveries: Vec<_> = (0..70).map(|_| consumer.recv().unwrap()).collect();
+                let properties = deliveries[0].info().properties();
+                assert!(properties.header_value("k").is_some());
+                for (id, delivery) in (0..).zip(&deliveries) {
+                    assert_eq!((**delivery, delivery.info().routing_key()), (id, key));
+                    assert!(ptr::eq(delivery.info().properties(), properties));
+                }
+                let acknowledge = |delivery: Delivery<u32>| delivery.ack().unwrap();
+                deliveries.into_iter().for_each(acknowledge);
             }
         }
     }

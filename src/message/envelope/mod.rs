@@ -68,9 +68,16 @@ impl Envelope {
     /// copied if it is not complete for this address.
     #[inline(always)]
     pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
+        let meta = meta.map(|meta| address.complete_shared(meta));
+        Envelope::complete(body, address, meta)
+    }
+
+    /// As [`new`](Self::new), for a `meta` that is [complete](Address::complete) for this address.
+    #[inline(always)]
+    pub(crate) fn complete(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
         let parts = match meta {
             None => address.parts.clone(),
-            Some(meta) => Parts::Meta(address.complete_shared(meta)),
+            Some(meta) => Parts::Meta(meta),
         };
         Envelope {
             parts,

@@ -19,10 +19,11 @@ use crate::{
     message::{
         envelope::{Address, Envelope, Meta, NEVER},
         headers::cc_bcc,
-        payload::Payload,
+        payload::{Body, Payload},
         properties::{Properties, PropertyList},
     },
     model::field_value::FieldTable,
+    runtime::waiter::Wake,
     session::holding::Admission,
 };
 
@@ -35,6 +36,9 @@ pub(crate) enum Known<'a, P> {
     /// Nothing was done: there is no such route, or the publish needs checks.
     Unknown(P),
 }
+
+/// A remembered route, and a handle to the properties that the publisher's messages have.
+type KnownRoute = (Arc<CachedRoute>, Option<Arc<Meta>>);
 
 /// A publish that was begun by a remembered route.
 pub(crate) struct Begun<'a> {
@@ -61,34 +65,74 @@ pub(crate) fn need_no_check(properties: &PropertyList) -> bool {
 }
 
 impl Publisher {
-    /// Publishes a payload with this routing key, or with the publisher's own. `make` makes the
-    /// message with the properties of the publisher.
+    /// Publishes a payload with this routing key, or with the publisher's own, and with the
+    /// properties of the publisher.
     #[inline(always)]
     pub(crate) fn push_known<'a, P: Payload>(
         &'a self,
         routing_key: Option<&'a str>,
         payload: P,
-        make: impl Fn(P, &Address, Option<Arc<Meta>>) -> Envelope,
     ) -> Known<'a, P> {
         let other_key = routing_key.filter(|key| self.config.routing_key != **key);
-        let Some((route, mut meta)) = self.unchecked_route(other_key) else {
+        if !self.is_unchecked() {
+            return Known::Unknown(payload);
+        }
+        let mut payload = payload;
+        let known = match &self.config.meta {
+            // `try_push` has tried it with a message without properties.
+            None => self.unchecked_route(other_key).map(|route| (route, None)),
+            Some(_) => match self.push_remembered(other_key, payload) {
+                Ok(wake) => {
+                    if let Some(wake) = wake {
+                        wake.wake();
+                    }
+                    return Known::Published(Published::to_one());
+                }
+                Err((refused, known)) => {
+                    payload = refused;
+                    known
+                }
+            },
+        };
+        let Some((route, meta)) = known else {
             return Known::Unknown(payload);
         };
+        let message = Envelope::complete(Body::new(payload), &route.address, meta);
+        self.push_made(route, other_key, message, false, Admission::default())
+    }
+
+    /// Puts a payload with the properties of the publisher into the only queue of a remembered
+    /// route, if they do not expire. Returns the receiver to be woken.
+    ///
+    /// # Errors
+    /// Returns the payload if the message needs any other check. With it comes the route, if it is
+    /// known and writes nothing, and a handle to the properties.
+    #[inline(always)]
+    fn push_remembered<P: Payload>(
+        &self,
+        other_key: Option<&str>,
+        payload: P,
+    ) -> Result<Option<Wake>, (P, Option<KnownRoute>)> {
+        let mut remembered = self.routes.lock();
+        let known = remembered.current(other_key);
+        let Some(known) = known.filter(|known| !known.route.keeps(|| true)) else {
+            return Err((payload, None));
+        };
         let mut payload = payload;
-        // `try_push` has tried it with a message without properties.
-        if let Some((known, queue)) = self.config.lasting_meta().zip(route.only_queue()) {
-            let size = known.size.unwrap_or(payload.size() as u64);
-            let made = |payload, position| {
+        let mut handle = known.take_meta();
+        let route = &known.route;
+        if let Some((meta, queue)) = self.config.lasting_meta().zip(route.only_queue()) {
+            let size = meta.size.unwrap_or(payload.size() as u64);
+            let make = |payload, position| {
                 route.tally.count_push();
-                make(payload, &route.address, meta.take()).at(position)
+                Envelope::complete(Body::new(payload), &route.address, handle.take()).at(position)
             };
-            match queue.try_push_with_meta(size, known, payload, made) {
-                Ok(()) => return Known::Published(Published::to_one()),
+            match queue.try_push_with_meta(size, meta, payload, make) {
+                Ok(wake) => return Ok(wake),
                 Err(refused) => payload = refused,
             }
         }
-        let message = make(payload, &route.address, meta);
-        self.push_made(route, other_key, message, false, Admission::default())
+        Err((payload, Some((Arc::clone(route), handle))))
     }
 
     /// Publishes a payload with properties of its own. `make` makes the message of both.
@@ -158,19 +202,18 @@ impl Publisher {
         }
     }
 
-    /// The remembered route, if a publish by it needs no check and writes nothing, and the
-    /// properties of the publisher.
+    /// The remembered route, if a publish by it needs no check and writes nothing.
     #[inline]
-    fn unchecked_route(
-        &self,
-        other_key: Option<&str>,
-    ) -> Option<(Arc<CachedRoute>, Option<Arc<Meta>>)> {
-        if !self.is_unchecked() {
-            return None;
+    fn unchecked_route(&self, other_key: Option<&str>) -> Option<Arc<CachedRoute>> {
+        let route = self.known_to_all(other_key)?;
+        if !route.keeps(|| true) {
+            return Some(route);
         }
-        let known = self.routes.with_meta(&self.config, other_key)?;
-        let (route, _) = &known;
-        (!route.keeps(|| true)).then_some(known)
+        if other_key.is_none() {
+            // For the checks that come now.
+            RouteCache::cache(route);
+        }
+        None
     }
 
     /// The remembered route, if a publish by it is checked no further and no tap sees it.

@@ -18,7 +18,7 @@ use crate::{
     engine::vhost::Route,
     message::{envelope::Meta, headers::cc_bcc, properties::RoutingProperties},
     model::{error::Result, field_value::FieldTable, name::Name},
-    runtime::sync::{Mutex, thread_local},
+    runtime::sync::{Mutex, MutexGuard, thread_local},
 };
 
 /// How many handles to its properties a publisher makes at a time for a key that it uses much.
@@ -35,14 +35,14 @@ pub(super) struct RouteCache {
 }
 
 #[derive(Default)]
-struct Remembered {
+pub(super) struct Remembered {
     /// Of the publisher's own routing key.
     own: Option<RememberedRoute>,
     others: KeyCache<RememberedRoute>,
 }
 
-struct RememberedRoute {
-    route: Arc<CachedRoute>,
+pub(super) struct RememberedRoute {
+    pub(super) route: Arc<CachedRoute>,
     /// Handles to the properties of the publisher, for its next messages by this route.
     metas: Vec<Arc<Meta>>,
 }
@@ -90,36 +90,17 @@ impl RouteCache {
         }
     }
 
-    /// The route of a key, or of the publisher's own, if it is known. With it comes a handle to the
-    /// properties that the publisher's messages by this route have.
-    #[inline]
-    pub(super) fn with_meta(
-        &self,
-        config: &Arc<PublisherConfig>,
-        other_key: Option<&str>,
-    ) -> Option<(Arc<CachedRoute>, Option<Arc<Meta>>)> {
-        if config.meta.is_none() {
-            let route = match other_key {
-                None => self.own(config),
-                Some(key) => self.other(key),
-            };
-            return route.map(|route| (route, None));
-        }
-        let mut remembered = self.remembered.lock();
-        let remembered = match other_key {
-            None => remembered.own.as_mut(),
-            Some(key) => remembered.others.get_mut(key),
-        };
-        let remembered = remembered.filter(|it| it.route.is_current())?;
-        let meta = remembered.take_meta();
-        Some((Arc::clone(&remembered.route), meta))
+    /// Locks what the publisher remembers. No user code may run meanwhile.
+    #[inline(always)]
+    pub(super) fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock()
     }
 
     #[cold]
     #[inline(never)]
     fn remembered_own(&self) -> Option<Arc<CachedRoute>> {
-        let remembered = self.remembered.lock();
-        remembered.own.as_ref()?.current()
+        let mut remembered = self.remembered.lock();
+        remembered.current(None).map(|it| Arc::clone(&it.route))
     }
 
     /// The route of a message with these headers, if it is known. The headers do not count, unless
@@ -143,7 +124,9 @@ impl RouteCache {
     /// The route of a key that is not the publisher's own, if it is known.
     pub(super) fn other(&self, key: &str) -> Option<Arc<CachedRoute>> {
         let mut remembered = self.remembered.lock();
-        remembered.others.get_mut(key)?.current()
+        remembered
+            .current(Some(key))
+            .map(|it| Arc::clone(&it.route))
     }
 
     /// Finds the route of a message, and remembers it if it is valid for other messages too. The
@@ -178,6 +161,18 @@ impl RouteCache {
     }
 }
 
+impl Remembered {
+    /// The route of a key, or of the publisher's own, if it is known.
+    #[inline(always)]
+    pub(super) fn current(&mut self, other_key: Option<&str>) -> Option<&mut RememberedRoute> {
+        let remembered = match other_key {
+            None => self.own.as_mut(),
+            Some(key) => self.others.get_mut(key),
+        };
+        remembered.filter(|it| it.route.is_current())
+    }
+}
+
 impl RememberedRoute {
     fn of(route: &Arc<CachedRoute>) -> RememberedRoute {
         RememberedRoute {
@@ -186,14 +181,10 @@ impl RememberedRoute {
         }
     }
 
-    fn current(&self) -> Option<Arc<CachedRoute>> {
-        self.route.is_current().then(|| Arc::clone(&self.route))
-    }
-
     /// A handle to the properties of the publisher. The more often this is asked, the more handles
     /// are made at a time.
     #[inline]
-    fn take_meta(&mut self) -> Option<Arc<Meta>> {
+    pub(super) fn take_meta(&mut self) -> Option<Arc<Meta>> {
         match self.metas.pop() {
             Some(meta) => Some(meta),
             None => self.make_metas(),
