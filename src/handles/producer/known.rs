@@ -123,6 +123,7 @@ mod tests {
         handles::broker::Broker,
         message::properties::Properties,
         model::descriptions::{Exchange, Queue},
+        session::publisher::Known,
     };
 
     // They were copied for each message, for a long key under the lock of the queue.
@@ -151,5 +152,19 @@ mod tests {
                 deliveries.into_iter().for_each(acknowledge);
             }
         }
+    }
+
+    // The clone took all steps for as long as the thread had the route of the other one.
+    #[test]
+    fn a_clone_of_a_producer_with_properties_remembers_the_route_that_another_clone_has_found() {
+        let broker = Broker::new();
+        let builder = broker.producer_builder::<u32>(Queue::new("q"));
+        let first = builder.properties(Properties::new().priority(1));
+        let first = first.build().unwrap();
+        first.publish(1).unwrap();
+        let second = first.clone();
+        second.publish(2).unwrap();
+        let third = second.publisher.push_known(None, 3);
+        assert!(matches!(third, Known::Published(_)));
     }
 }

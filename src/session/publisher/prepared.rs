@@ -50,12 +50,12 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Where a message of this publish goes, as its envelope says it.
     /// The properties of a message that brings none of its own.
     pub(crate) fn publisher_meta(&self) -> Option<Arc<Meta>> {
         self.route.publisher_meta().cloned()
     }
 
+    /// Where a message of this publish goes, as its envelope says it.
     pub(crate) fn address(&self) -> &Address {
         &self.route.address
     }

@@ -117,7 +117,26 @@ impl RouteCache {
         }
         match key {
             Some(key) if config.routing_key != *key => self.other(key),
-            _ => self.own(config),
+            _ => {
+                let route = self.own(config)?;
+                if config.meta.is_some() {
+                    self.remember_own(&route);
+                }
+                Some(route)
+            }
+        }
+    }
+
+    /// Remembers a route of the publisher's own key, which another clone of it may have found. A
+    /// message with the properties of the publisher goes by remembered routes only.
+    fn remember_own(&self, route: &Arc<CachedRoute>) {
+        let mut remembered = self.remembered.lock();
+        let own = &mut remembered.own;
+        if !own
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(&own.route, route))
+        {
+            *own = Some(RememberedRoute::of(route));
         }
     }
 
