@@ -130,6 +130,7 @@ impl Gate {
         Publisher::new(PublisherConfig {
             is_plain: meta.is_none() && self.tap.is_none(),
             expires: meta.as_ref().is_some_and(|meta| meta.expiration() != NEVER),
+            selects_keys: cc_bcc::is_selected_by_sender(headers.as_ref()),
             gate: Arc::clone(self),
             exchange,
             routing_key,

@@ -74,7 +74,7 @@ impl Publisher {
         payload: P,
     ) -> Known<'a, P> {
         let other_key = routing_key.filter(|key| self.config.routing_key != **key);
-        if !self.is_unchecked() {
+        if !self.is_unchecked() || self.config.selects_keys {
             return Known::Unknown(payload);
         }
         let mut payload = payload;

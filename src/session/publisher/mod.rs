@@ -74,6 +74,8 @@ pub(crate) struct PublisherConfig {
     pub(super) is_plain: bool,
     /// Whether such messages expire by themselves.
     pub(super) expires: bool,
+    /// Whether such messages have more keys than their own, so that no remembered route is theirs.
+    pub(super) selects_keys: bool,
 }
 
 /// How a publish deals with full blocking queues and spent blocking budgets.

@@ -291,3 +291,24 @@ fn a_broker_that_is_shut_down_takes_no_message_by_a_remembered_route() {
     assert_eq!(refused.error(), &Error::ShutDown);
     assert_eq!(refused.into_inner(), Some(message()));
 }
+
+// The message with properties of its own had the route remembered, without the further keys.
+#[test]
+fn further_keys_of_the_properties_of_a_producer_count_behind_a_message_with_its_own()
+-> leveret::Result {
+    for header in ["CC", "BCC"] {
+        let broker = Broker::new();
+        for queue in ["a", "b"] {
+            broker.declare(&Queue::new(queue))?;
+        }
+        let further = Properties::new().header(header, FieldValue::Array(vec!["b".into()]));
+        let builder = broker.producer_builder::<u32>(Queue::existing("a"));
+        let producer = builder.properties(further).build()?;
+        assert_eq!(producer.publish(1)?.routed, 2);
+        let own = Message::new(2).priority(1);
+        assert_eq!(producer.publish_message(own)?.routed, 1);
+        assert_eq!(producer.publish(3)?.routed, 2);
+        assert_eq!(producer.publish_batch([4, 5]).next().unwrap()?.routed, 2);
+    }
+    Ok(())
+}
