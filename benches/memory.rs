@@ -75,8 +75,7 @@ fn main() {
             unit: row.unit,
             ratio: None,
             goal: row.goal.map(|goal| format!("<={goal:.0}")),
-            // Goals are whole numbers. A segment of a backlog adds a fifth of a byte to a message.
-            met: row.goal.map(|goal| value.round() <= goal),
+            met: row.goal.map(|goal| value <= goal),
             pace: None,
         });
     }
