@@ -1,8 +1,6 @@
 //! The numbers and marks of an envelope, in two words.
 
-use std::sync::Arc;
-
-use super::{Envelope, NEVER, address::Parts};
+use super::{Envelope, NEVER};
 
 /// The position of a message, the time when it expires, the number of its exchange, the counts of
 /// its deliveries and its marks, in two words. Each word is written at once: one that is written in
@@ -137,12 +135,8 @@ impl Envelope {
     }
 
     fn set_returns(&mut self, returns: Returns) {
-        if self.numbers.set_returns(returns) {
-            return;
-        }
-        match &mut self.parts {
-            Parts::Meta(meta) => Arc::make_mut(meta).returns = returns,
-            Parts::Key(_) => self.change_meta(|meta| meta.returns = returns),
+        if !self.numbers.set_returns(returns) {
+            self.change_meta(|meta| meta.returns = returns);
         }
     }
 

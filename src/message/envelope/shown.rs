@@ -45,9 +45,13 @@ impl Envelope {
 
     /// Changes parts of this copy of the message only. It allocates, and runs no user code.
     pub(super) fn change_meta(&mut self, change: impl FnOnce(&mut Meta)) {
-        let mut meta = self.to_meta();
-        change(&mut meta);
-        self.parts = Parts::Meta(Arc::new(meta));
+        if let Parts::Key(_) = self.parts {
+            self.parts = Parts::Meta(Arc::new(self.to_meta()));
+        }
+        if let Parts::Meta(meta) = &mut self.parts {
+            // Other messages may have the same parts.
+            change(Arc::make_mut(meta));
+        }
     }
 
     /// A copy of the parts besides the payload. Those of a plain message are made.
