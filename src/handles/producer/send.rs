@@ -115,8 +115,7 @@ impl<T: Payload> Producer<T> {
         if self.sized_by.is_some() {
             return Err(payload);
         }
-        self.publisher
-            .try_push(payload, |payload| payload.size() as u64)
+        self.publisher.try_push(payload)
     }
 
     /// Publishes a payload with the given routing key.
@@ -137,8 +136,7 @@ impl<T: Payload> Producer<T> {
         if self.sized_by.is_some() {
             return Err(payload);
         }
-        let size = |payload: &T| payload.size() as u64;
-        (self.publisher).try_push_with_key(routing_key, payload, size)
+        self.publisher.try_push_with_key(routing_key, payload)
     }
 
     #[inline(never)]

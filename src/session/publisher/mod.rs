@@ -160,18 +160,14 @@ impl Publisher {
     /// # Errors
     /// Gives the payload back in all other cases, which are for [`prepare`](Self::prepare).
     #[inline(always)]
-    pub(crate) fn try_push<P: Payload>(
-        &self,
-        payload: P,
-        size: impl FnOnce(&P) -> u64,
-    ) -> Result<(), P> {
+    pub(crate) fn try_push<P: Payload>(&self, payload: P) -> Result<(), P> {
         if !self.is_plain() {
             return uncommon(payload);
         }
         let Some(route) = self.routes.own(&self.config) else {
             return uncommon(payload);
         };
-        let pushed = push_to(&route, payload, size);
+        let pushed = push_to(&route, payload);
         RouteCache::cache(route);
         pushed
     }
@@ -182,16 +178,15 @@ impl Publisher {
         &self,
         routing_key: &str,
         payload: P,
-        size: impl FnOnce(&P) -> u64,
     ) -> Result<(), P> {
         if self.config.routing_key == *routing_key {
-            return self.try_push(payload, size);
+            return self.try_push(payload);
         }
         if !self.is_plain() {
             return uncommon(payload);
         }
         match self.routes.other(routing_key) {
-            Some(route) => push_to(&route, payload, size),
+            Some(route) => push_to(&route, payload),
             None => uncommon(payload),
         }
     }
@@ -432,15 +427,11 @@ fn uncommon<P>(payload: P) -> Result<(), P> {
 
 /// Pushes a payload to the end of a route, if that is one queue with a slot for it at once.
 #[inline(always)]
-fn push_to<P: Payload>(
-    route: &CachedRoute,
-    payload: P,
-    size: impl FnOnce(&P) -> u64,
-) -> Result<(), P> {
+fn push_to<P: Payload>(route: &CachedRoute, payload: P) -> Result<(), P> {
     let Some(queue) = route.only_queue() else {
         return uncommon(payload);
     };
-    let size = size(&payload);
+    let size = payload.size() as u64;
     // Each form of the address has a push of its own, so that a short key is copied as a whole.
     match route.address.as_short() {
         Some(address) => queue.try_push(size, payload, |payload, position| {
